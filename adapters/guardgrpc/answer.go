@@ -1,0 +1,119 @@
+package guardgrpc
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/palegate/palegate/guard"
+)
+
+// An answer is the head of what the handler answers. If an enforced guard
+// judges it, it takes the place of gRPC's own stream in the handler's context,
+// and metadata waits here. Otherwise it stays out of the way, and guards can
+// only add to what the handler sets.
+type answer struct {
+	grpc.ServerTransportStream // gRPC's own; nil if there is none, as in tests of interceptors
+	c                          *call
+	holds                      bool
+	send                       func() error // of a stream: what SendHeader does
+
+	mu   sync.Mutex
+	held metadata.MD
+	seen metadata.MD // what guards have judged
+}
+
+// answer returns the answer, and ctx as the handler needs it.
+func (c *call) answer(ctx context.Context) (*answer, context.Context) {
+	a := &answer{ServerTransportStream: grpc.ServerTransportStreamFromContext(ctx), c: c}
+	if a.ServerTransportStream != nil && c.x.Enforces(guard.ResponseHead|guard.ResponseBody) {
+		a.holds = true
+		ctx = grpc.NewContextWithServerTransportStream(ctx, a)
+	}
+	return a, ctx
+}
+
+// SetHeader holds md back.
+func (a *answer) SetHeader(md metadata.MD) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.held = metadata.Join(a.held, md)
+	return nil
+}
+
+// SendHeader holds md back too, in a unary RPC: the answer is not known yet.
+func (a *answer) SendHeader(md metadata.MD) error {
+	if err := a.SetHeader(md); err != nil || a.send == nil {
+		return err
+	}
+	return a.send()
+}
+
+// judge lets guards judge the head of the answer, with the handler's error. It
+// returns an error if the answer must not leave.
+func (a *answer) judge(err error) error {
+	if gone := a.c.gone(); gone != nil {
+		return gone
+	}
+	a.seen = a.staged()
+	h := toHeader(a.seen)
+	h[contentType] = a.c.header[contentType] // gRPC answers in the codec it was asked in
+	x := a.c.x
+	x.Response().SetHead(httpStatus(codeOf(err)), h)
+	if d := x.Judge(guard.ResponseHead); d.Refused() {
+		return refusal(x, d)
+	}
+	return nil
+}
+
+func (a *answer) staged() metadata.MD {
+	if a.holds {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.held
+	}
+	if s, ok := a.ServerTransportStream.(interface{ Header() (metadata.MD, error) }); ok {
+		if md, err := s.Header(); err == nil {
+			return md
+		}
+	}
+	return nil
+}
+
+// release gives gRPC the header and trailer as guards have left them. An error
+// means that what was held did not go, and nothing may.
+func (a *answer) release() error {
+	if a.ServerTransportStream == nil {
+		return nil
+	}
+	m := a.c.x.Response()
+	if err := a.ServerTransportStream.SetHeader(a.changes(m.Header())); err != nil && a.holds {
+		return status.Error(status.Code(err), "the header could not be sent")
+	}
+	if t := m.Trailer(); len(t) > 0 {
+		return a.ServerTransportStream.SetTrailer(toMetadata(t))
+	}
+	return nil
+}
+
+// changes returns what gRPC does not have yet of h.
+func (a *answer) changes(h http.Header) metadata.MD {
+	var md metadata.MD
+	for name, values := range h {
+		key := strings.ToLower(name)
+		if name == contentType || !a.holds && slices.Equal(values, a.seen[key]) {
+			continue
+		}
+		if md == nil {
+			md = make(metadata.MD, len(h))
+		}
+		md[key] = values
+	}
+	return md
+}

@@ -1,0 +1,88 @@
+package guardgrpc
+
+import (
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/palegate/palegate/guard"
+)
+
+// ReasonEdit is the reason of a refusal where a guard has put bytes in the
+// place of a message that are no message of its type.
+const ReasonEdit guard.Reason = "guard.edit"
+
+// domain is the ErrorInfo.domain of every refusal.
+const domain = "palegate"
+
+// maxViolations keeps details below what clients accept of trailers, 8 KiB at
+// the least.
+const maxViolations = 16
+
+// refusal returns d as a status error. Details are google.rpc.ErrorInfo with
+// the reason and the exchange's id, BadRequest with violations, and RetryInfo.
+func refusal(x *guard.Exchange, d guard.Decision) error {
+	return refuse(x, codes.Code(d.Cause.GRPC()), d)
+}
+
+func refuse(x *guard.Exchange, code codes.Code, d guard.Decision) error {
+	x.Response().SetHead(httpStatus(code), nil)
+	st := &spb.Status{Code: int32(code), Message: d.Cause.Title()} //nolint:gosec // codes end at 16
+	detail := func(m proto.Message) {
+		if a, err := anypb.New(m); err == nil {
+			st.Details = append(st.Details, a)
+		}
+	}
+	detail(&errdetails.ErrorInfo{
+		Reason:   string(d.Reason),
+		Domain:   domain,
+		Metadata: map[string]string{"id": x.ID()},
+	})
+	if n := min(len(d.Violations), maxViolations); n > 0 {
+		bad := &errdetails.BadRequest{}
+		for _, v := range d.Violations[:n] {
+			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
+				Field: v.At, Reason: v.Rule, Description: v.Text,
+			})
+		}
+		detail(bad)
+	}
+	if d.RetryAfter > 0 {
+		detail(&errdetails.RetryInfo{RetryDelay: durationpb.New(d.RetryAfter)})
+	}
+	return status.FromProto(st).Err()
+}
+
+// What an adapter has to refuse by itself.
+
+// foreign refuses a message that an enforced guard cannot read.
+func foreign(x *guard.Exchange, at guard.Phase) error {
+	d := guard.Decision{Effect: guard.Refuse, Cause: guard.CauseMediaType, Reason: guard.ReasonUnread}
+	if at == guard.ResponseBody {
+		d.Cause = guard.CauseInternal
+	}
+	return refusal(x, d)
+}
+
+// unread refuses a stream whose messages an enforced guard wants to read.
+func unread(x *guard.Exchange) error {
+	return refuse(x, codes.Unimplemented, guard.Decision{
+		Effect: guard.Refuse, Cause: guard.CauseMediaType, Reason: guard.ReasonUnread,
+	})
+}
+
+// broken refuses a message that a guard's edit has made unreadable.
+func broken(x *guard.Exchange) error {
+	return refusal(x, guard.Decision{Effect: guard.Refuse, Cause: guard.CauseInternal, Reason: ReasonEdit})
+}
+
+// expired refuses the next message of a stream that has outlived its principal.
+func expired(x *guard.Exchange) error {
+	return refusal(x, guard.Decision{
+		Effect: guard.Refuse, Cause: guard.CauseUnauthenticated, Reason: guard.ReasonExpired,
+	})
+}

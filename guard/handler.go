@@ -1,0 +1,105 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// handler is a pipeline around an http.Handler.
+type handler struct {
+	pipeline *Pipeline
+	router   Router
+	next     http.Handler
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	pl := h.pipeline.plan.Load()
+	if pl.phases == 0 {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	x := &Exchange{plan: pl, router: h.router, direct: r}
+	x.begin(r.Context())
+	defer x.end()
+	r = r.WithContext(&x.ctx)
+	x.request.http, x.request.header = r, r.Header
+	x.choose()
+	x.hint(h.pipeline)
+	if !x.Enforces(ResponseHead | ResponseBody) {
+		x.answer = w.Header() // there is nobody to wait for
+	}
+
+	if d := x.judge(RequestHead); d.Refused() {
+		x.refuse(w, d)
+		return
+	}
+	if x.phases&RequestBody != 0 {
+		body, d := x.requestBody(r)
+		if d.Refused() {
+			x.refuse(w, d)
+			return
+		}
+		defer body.release()
+	}
+	if x.phases&(ResponseHead|ResponseBody|Done) == 0 {
+		x.hand()
+		h.next.ServeHTTP(w, x.request.http)
+		return
+	}
+	x.serve(w, h.next)
+}
+
+// serve lets next answer into a writer that guards watch.
+func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
+	r := x.request.http
+	if x.router != nil && !x.request.owned {
+		// Guards may ask late for the route and what its wildcards stand for:
+		// the handler, which may change its request, gets a URL of its own.
+		u := *r.URL
+		r.URL = &u
+	}
+	if x.plan.believes {
+		x.Client() // read before the handler can change the header
+	}
+	if x.Enforces(ResponseHead | ResponseBody) {
+		// A refused response must stop a handler that ignores write errors.
+		ctx, cancel := context.WithCancelCause(x.ctx.Context)
+		defer cancel(nil)
+		x.ctx.Context = ctx
+		x.stop = cancel
+	}
+	if x.Enforces(ResponseBody) {
+		plainResponse(&x.request)
+	}
+	rw := newWriter(x, w)
+	defer rw.base().release()
+	x.hand()
+	next.ServeHTTP(rw, r)
+	rw.base().finish()
+}
+
+// hand marks the request as the handler's own.
+func (x *Exchange) hand() {
+	x.handed = true
+	x.shared.mu.Lock()
+	x.shared.reached = true
+	x.shared.mu.Unlock()
+}
+
+// plainResponse asks the handler for an answer that guards can read: a
+// compressed one would be refused.
+func plainResponse(m *Message) {
+	if len(m.http.Header["Accept-Encoding"]) > 0 {
+		editRequest(m.http, &Edit{In: InHeader, Name: "Accept-Encoding"}, &m.owned)
+		m.header = m.http.Header
+	}
+}
+
+var (
+	// errRefused is what a handler gets for writing on after its answer was
+	// refused.
+	errRefused = errors.New("guard: the response was refused")
+	// errEnded is what it gets for writing after it has returned.
+	errEnded = errors.New("guard: the exchange has ended")
+)

@@ -1,0 +1,262 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"slices"
+	"time"
+)
+
+// Reasons of the pipeline itself. Decisions for them name the guard "body" or,
+// for the others, the guard concerned.
+const (
+	ReasonPanic     Reason = "guard.panic"       // a guard panicked
+	ReasonGone      Reason = "client.gone"       // the client went away, or the context ended
+	ReasonExpired   Reason = "principal.expired" // a stream outlived its principal
+	ReasonTooLarge  Reason = "body.too_large"    // over Limits
+	ReasonTruncated Reason = "body.truncated"    // the request's body ended early
+	ReasonEncoding  Reason = "body.encoding"     // a Content-Encoding that guards cannot read
+	ReasonPartial   Reason = "body.partial"      // a part (206) of a response that guards must see whole
+	ReasonHijacked  Reason = "body.hijacked"     // a connection taken over, with guards that must see the response
+	ReasonOpaque    Reason = "body.opaque"       // flagged: a response of a media type that no guard reads
+	ReasonUnread    Reason = "body.unread"       // in shadow: monitored guards did not get to see a body
+)
+
+// bodyGuard is the name under which the pipeline itself decides about bodies.
+const bodyGuard = "body"
+
+// errPanic is in the Err of a decision for a guard that panicked.
+var errPanic = errors.New("guard: panic")
+
+// choose works out which guards run here, by the route.
+func (x *Exchange) choose() {
+	pl := x.plan
+	x.phases, x.enforce = pl.phases, pl.enforce
+	if !pl.routed {
+		return
+	}
+	route := x.Route()
+	if route == "" {
+		return // unrouted: every guard runs
+	}
+	method := x.method()
+	x.phases, x.enforce = 0, 0
+	for i := range pl.slots {
+		s := &pl.slots[i]
+		if len(s.routes) > 0 && !s.routes.match(route, method) {
+			x.skip |= 1 << i
+			continue
+		}
+		x.phases |= s.phases
+		if s.mode == ModeEnforce {
+			x.enforce |= s.phases
+		}
+	}
+}
+
+// judge runs the guards of a phase. It returns the refusal that ended it, or
+// the zero Decision.
+func (x *Exchange) judge(at Phase) (d Decision) {
+	if x.phases&at == 0 {
+		return d
+	}
+	x.judging.Lock()
+	defer x.judging.Unlock()
+	if x.ended && at != Done {
+		return d
+	}
+	for i := 0; i < len(x.plan.slots) && !d.Refused(); {
+		i, d = x.run(at, i)
+	}
+	return d
+}
+
+// run calls the guards from the i-th on. It returns when one of them refuses
+// or panics, with where to go on; so recovering costs once a phase, not once a
+// guard.
+func (x *Exchange) run(at Phase, i int) (next int, d Decision) {
+	defer func() {
+		if v := recover(); v != nil {
+			x.dropEdits()
+			next = i + 1
+			d = x.settle(&x.plan.slots[i], at, Decision{
+				Effect: Refuse, Cause: CauseInternal, Reason: ReasonPanic,
+				Detail: fmt.Sprintf("%v\n%s", v, debug.Stack()), Err: errPanic,
+			})
+		}
+		x.checks = false
+	}()
+	x.checks = true
+	for ; i < len(x.plan.slots); i++ {
+		s := &x.plan.slots[i]
+		if s.phases&at == 0 || x.skip&(1<<i) != 0 {
+			continue
+		}
+		d = s.guard.Check(x, at)
+		if d.silent() && x.edits == nil {
+			continue
+		}
+		if d = x.settle(s, at, d); d.Refused() {
+			return i + 1, d
+		}
+	}
+	return i, Decision{}
+}
+
+// settle makes a decision of the guard in s take effect, or not, and records
+// it as what it came to.
+func (x *Exchange) settle(s *slot, at Phase, d Decision) Decision {
+	d.Guard, d.Phase, d.Shadow = s.name, at, false
+	if d.Effect >= Refuse {
+		d.Effect, d.Cause = Refuse, d.Cause.known()
+	} else if d.Effect < Transform && x.editsMessage() {
+		d.Effect = Transform
+	}
+	if d.Principal != nil {
+		x.setPrincipal(d.Principal)
+	}
+	kind := EventDecision
+	switch {
+	case s.mode != ModeEnforce || at == Done:
+		d.Shadow = d.Effect >= Transform
+	case d.Effect == Refuse && x.exempt(s, &d):
+		d.Shadow = true
+		kind = EventExemption
+	default:
+		x.applyEdits(d.Effect == Refuse)
+	}
+	x.dropEdits()
+	if !d.silent() {
+		x.record(kind, d)
+	}
+	if d.Refused() {
+		x.keep(d)
+	}
+	return d
+}
+
+// keep remembers the refusal d.
+func (x *Exchange) keep(d Decision) { x.refusal = &d }
+
+func (x *Exchange) dropEdits() {
+	x.edits.free()
+	x.edits = nil
+}
+
+// editsMessage reports whether an edit is staged that makes the message
+// another one; a header field on the answer, such as RateLimit, does not.
+func (x *Exchange) editsMessage() bool {
+	return x.edits != nil && slices.ContainsFunc(x.edits.list, func(e staged) bool { return !e.later() })
+}
+
+func (x *Exchange) applyEdits(refused bool) {
+	if x.edits == nil {
+		return
+	}
+	for i := range x.edits.list {
+		e := &x.edits.list[i]
+		switch {
+		case e.later() && x.answer != nil:
+			editHeader(x.answer, &e.Edit)
+		case e.later():
+			if x.later == nil {
+				x.later = scratches.Get().(*scratch)
+			}
+			x.later.list = append(x.later.list, *e)
+			x.response.apply(e) // for the guards that follow
+		case refused:
+		case e.response:
+			x.response.apply(e)
+		default:
+			x.request.apply(e)
+		}
+	}
+}
+
+// applyLater gives h the header fields that guards have staged for the
+// response.
+func (x *Exchange) applyLater(h http.Header) {
+	if x.later == nil {
+		return
+	}
+	for i := range x.later.list {
+		editHeader(h, &x.later.list[i].Edit)
+	}
+}
+
+// exempt reports whether an exemption lets the refusal d pass.
+func (x *Exchange) exempt(s *slot, d *Decision) bool {
+	if len(s.exempt) == 0 || d.Reason == ReasonPanic {
+		return false
+	}
+	now := time.Now()
+	for i := range s.exempt {
+		if e := &s.exempt[i]; e.matches(x, d, now) {
+			d.Detail = "exempt: " + e.Why + "; " + d.Detail
+			return true
+		}
+	}
+	return false
+}
+
+// record keeps d among the exchange's decisions and tells the observer.
+func (x *Exchange) record(kind EventKind, d Decision) {
+	x.shared.mu.Lock()
+	x.shared.decisions = append(x.shared.decisions, d)
+	x.shared.mu.Unlock()
+	x.plan.tell(Event{Kind: kind, Exchange: x, Decision: d})
+}
+
+// decide records a decision of the pipeline itself about a body.
+func (x *Exchange) decide(at Phase, d Decision) Decision {
+	d.Guard, d.Phase = bodyGuard, at
+	if d.Refused() {
+		d.Cause = d.Cause.known()
+		x.keep(d)
+	}
+	x.record(EventDecision, d)
+	return d
+}
+
+// end runs Done and frees what x holds. It is called once for the transport,
+// but adapters may call it again.
+func (x *Exchange) end() {
+	x.judging.Lock()
+	if x.ended {
+		x.judging.Unlock()
+		return
+	}
+	x.ended = true
+	x.request.hasBody, x.response.hasBody = false, false
+	x.judging.Unlock()
+	x.judge(Done)
+	x.later.free()
+	x.later = nil
+}
+
+// hint tells the observer, once, of forwarding headers from a peer that looks
+// like a proxy nobody has told us to trust.
+func (x *Exchange) hint(p *Pipeline) {
+	if p.hinted.Load() {
+		return
+	}
+	h := x.request.header
+	if len(h["X-Forwarded-For"]) == 0 && len(h["Forwarded"]) == 0 {
+		return
+	}
+	var peer netip.Addr
+	if x.direct == nil {
+		peer = x.call.Peer.Addr()
+	} else if ap, err := netip.ParseAddrPort(x.direct.RemoteAddr); err == nil {
+		peer = ap.Addr()
+	}
+	if x.plan.client.suspicious(peer, h) && p.hinted.CompareAndSwap(false, true) {
+		x.plan.tell(Event{Kind: EventHint, Decision: Decision{
+			Detail: "forwarding headers come from " + peer.String() + ", which Settings.Trust.Proxies does not name: " +
+				"if it is your proxy, every client behind it now counts as one",
+		}})
+	}
+}

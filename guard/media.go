@@ -1,0 +1,130 @@
+package guard
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+)
+
+// mediaType returns the media type that h declares, in lower case and without
+// parameters, or "".
+func mediaType(h http.Header) string {
+	if v := h["Content-Type"]; len(v) > 0 {
+		return bareType(v[0])
+	}
+	return ""
+}
+
+func bareType(v string) string {
+	v, _, _ = strings.Cut(v, ";")
+	return strings.ToLower(strings.TrimSpace(v))
+}
+
+// octetStream says nothing about the bytes.
+const octetStream = "application/octet-stream"
+
+// opaqueTypes are media types whose bytes no guard reads. They pass.
+var opaqueTypes = map[string]bool{
+	"application/gzip":              true,
+	"application/java-archive":      true,
+	octetStream:                     true,
+	"application/pdf":               true,
+	"application/vnd.rar":           true,
+	"application/wasm":              true,
+	"application/x-7z-compressed":   true,
+	"application/x-tar":             true,
+	"application/zip":               true,
+	"application/zstd":              true,
+	"application/vnd.ms-fontobject": true,
+}
+
+func isOpaque(mediaType string) bool {
+	if opaqueTypes[mediaType] {
+		return true
+	}
+	top, sub, _ := strings.Cut(mediaType, "/")
+	switch top {
+	case "image":
+		return !strings.HasSuffix(sub, "+xml") // SVG is text
+	case "audio", "video", "font":
+		return true
+	}
+	return false
+}
+
+// looksLikeJSON reports whether b begins as a JSON object or array does, in
+// UTF-8 or UTF-16, and whether b is long enough to tell.
+func looksLikeJSON(b []byte) (yes, known bool) {
+	const skipped = " \t\r\n\x00\xEF\xBB\xBF\xFE\xFF" // white space, and byte order marks
+	for _, c := range b {
+		if strings.IndexByte(skipped, c) < 0 {
+			return c == '{' || c == '[', true
+		}
+	}
+	return false, false
+}
+
+// splitter finds where the units of a stream end. It looks at each byte once.
+type splitter struct {
+	kind byte // lines or events; 0 for a body that is judged whole
+	pos  int  // how far the buffer was looked at
+	line int  // length of the line so far
+	cr   bool // the last byte was a carriage return
+}
+
+const (
+	lines  = 'l' // NDJSON: a unit a line
+	events = 'e' // server-sent events: a unit ends at a blank line
+)
+
+func unitsOf(mediaType string) splitter {
+	switch mediaType {
+	case "text/event-stream":
+		return splitter{kind: events}
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines":
+		return splitter{kind: lines}
+	}
+	return splitter{}
+}
+
+// next returns the end of the next unit in buf, or -1 if it is not there yet.
+// Lines end with \n, or in an event with \r\n, \n or \r.
+func (s *splitter) next(buf []byte) int {
+	if s.kind == lines {
+		i := bytes.IndexByte(buf[s.pos:], '\n')
+		if i < 0 {
+			s.pos = len(buf)
+			return -1
+		}
+		s.pos += i + 1
+		return s.pos
+	}
+	for s.pos < len(buf) {
+		c := buf[s.pos]
+		s.pos++
+		if c != '\n' && c != '\r' {
+			s.line++
+			s.cr = false
+			continue
+		}
+		if c == '\n' && s.cr { // the second half of \r\n
+			s.cr = false
+			continue
+		}
+		blank := s.line == 0
+		s.line = 0
+		s.cr = c == '\r'
+		if !blank {
+			continue
+		}
+		if s.cr && s.pos < len(buf) && buf[s.pos] == '\n' {
+			s.pos++
+			s.cr = false
+		}
+		return s.pos
+	}
+	return -1
+}
+
+// shift forgets the first n bytes of the buffer.
+func (s *splitter) shift(n int) { s.pos -= n }

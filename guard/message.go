@@ -1,0 +1,120 @@
+package guard
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/palegate/palegate/guard/payload"
+)
+
+// ErrNoBody is what [Message.Body] returns where there is no body to see: it
+// has not been read yet, no guard asked for it, or the exchange has ended.
+var ErrNoBody = errors.New("guard: the body is not there at this phase")
+
+// A Message is one direction of an exchange. Guards read it and stage edits;
+// they must not change what its methods return.
+type Message struct {
+	x          *Exchange
+	isResponse bool
+	http       *http.Request
+	header     http.Header
+	trailer    http.Header
+	status     int
+	body       payload.Body
+	hasBody    bool
+	edited     bool // a guard replaced the body
+	owned      bool // header and URL of http are the pipeline's own
+}
+
+// HTTP returns the request as net/http has it. For other transports it is
+// made up of what [Call] says. It is nil for a response.
+func (m *Message) HTTP() *http.Request {
+	if c := m.x.call; c != nil && m.http == nil && !m.isResponse {
+		m.http = (&http.Request{
+			Method:     http.MethodPost,
+			URL:        &url.URL{Path: c.Route},
+			Proto:      "HTTP/2.0",
+			ProtoMajor: 2,
+			Header:     m.Header(),
+			Host:       c.Host,
+			Body:       http.NoBody,
+			RemoteAddr: c.Peer.String(),
+			RequestURI: c.Route,
+			TLS:        c.TLS,
+		}).WithContext(&m.x.ctx)
+	}
+	return m.http
+}
+
+// Status returns the response's status code as HTTP has it, from ResponseHead
+// on. It is 0 before, and for a request.
+func (m *Message) Status() int { return m.status }
+
+// Header returns the header. Keys are canonical, as in net/http.
+func (m *Message) Header() http.Header {
+	if m.header == nil {
+		m.header = http.Header{}
+	}
+	return m.header
+}
+
+// Trailer returns the trailer, as far as it has arrived: with the whole body,
+// or after the last unit of a stream.
+func (m *Message) Trailer() http.Header { return m.trailer }
+
+// Body returns the body at RequestBody or ResponseBody: the whole of it, or
+// the message or unit of a stream that is being judged. At other phases it
+// returns [ErrNoBody]. An empty body is no error.
+func (m *Message) Body() (*payload.Body, error) {
+	if !m.hasBody {
+		return nil, ErrNoBody
+	}
+	if err := m.body.Load(); err != nil {
+		return nil, err
+	}
+	return &m.body, nil
+}
+
+// Stage stages an edit for the guard whose Check is running. The pipeline
+// applies it after Check returns, and drops it if the guard is not enforced or
+// refuses; only edits of the response's header and cookies go with a refusal.
+// Those can be staged at any phase, and have the last word over what the
+// handler sets. Other edits of a message must be staged before it goes on:
+// of a request in RequestHead or RequestBody, of a response's body and trailer
+// in ResponseBody. Later guards see the message with the edit.
+//
+// Edits of a response's body make the pipeline mend its length and drop the
+// header fields that no longer hold (ETag, digests, Last-Modified,
+// Accept-Ranges).
+func (m *Message) Stage(e Edit) {
+	x := m.x
+	if !x.checks {
+		return // not called in Check
+	}
+	if x.edits == nil {
+		x.edits = scratches.Get().(*scratch)
+	}
+	x.edits.list = append(x.edits.list, staged{Edit: e, response: m.isResponse})
+}
+
+// apply makes an edit that a guard staged take effect.
+func (m *Message) apply(e *staged) {
+	switch {
+	case e.In == InBody:
+		m.body = payload.New(e.Body)
+		m.edited = true
+	case !m.isResponse:
+		if m.HTTP() != nil {
+			editRequest(m.http, &e.Edit, &m.owned)
+			m.header, m.trailer = m.http.Header, m.http.Trailer
+		}
+	case e.In == InTrailer:
+		if m.trailer == nil {
+			m.trailer = http.Header{}
+		}
+		setValues(m.trailer, e.Name, e.Values)
+	default:
+		editHeader(m.Header(), &e.Edit)
+	}
+}

@@ -1,0 +1,3 @@
+module github.com/palegate/palegate/internal/tools
+
+go 1.26.0
