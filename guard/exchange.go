@@ -43,7 +43,6 @@ type Exchange struct {
 	stop    context.CancelCauseFunc // ends the handler's context; set if an enforced guard judges the response
 	refusal *Decision               // the first enforced refusal
 	checks  bool                    // a Check runs
-	handed  bool                    // the handler has the request
 	ended   bool
 
 	mu        sync.Mutex // guards what follows, and shared
@@ -177,10 +176,8 @@ func (x *Exchange) PathValue(name string) string {
 	if x.matched == nil {
 		x.matched = x.direct
 		if x.router != nil {
-			x.matched = x.request.http
-			if x.handed { // the request is the handler's by now
-				x.matched = x.direct.WithContext(x.ctx.Context)
-			}
+			// A copy: the router itself has not matched the request yet.
+			x.matched = x.direct.WithContext(x.ctx.Context)
 			x.router.SetPathValues(x.matched, route)
 		}
 	}

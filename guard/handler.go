@@ -22,6 +22,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &Exchange{plan: pl, router: h.router, direct: r}
 	x.begin(r.Context())
 	defer x.end()
+	if r.ContentLength < 0 && r.Trailer == nil {
+		// net/http puts a trailer that nobody announced into the request that it
+		// has made. This way the handler's copy gets it too.
+		r.Trailer = http.Header{}
+	}
 	r = r.WithContext(&x.ctx)
 	x.request.http, x.request.header = r, r.Header
 	x.choose()
@@ -79,9 +84,8 @@ func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
 	rw.base().finish()
 }
 
-// hand marks the request as the handler's own.
+// hand notes that the exchange has come to the handler.
 func (x *Exchange) hand() {
-	x.handed = true
 	x.shared.mu.Lock()
 	x.shared.reached = true
 	x.shared.mu.Unlock()

@@ -125,11 +125,11 @@ func tooDeep(b []byte) bool {
 // quotation mark or a number is none for that alone.
 func beginsAsJSON(b []byte) bool {
 	for {
-		b = bytes.TrimLeft(b, " \t\r\n\x00\x1E")
+		b = bytes.TrimLeft(b, skipped)
 		for _, mark := range marks {
 			b = bytes.TrimPrefix(b, []byte(mark))
 		}
-		b = bytes.TrimLeft(b, " \t\r\n\x00\x1E")
+		b = bytes.TrimLeft(b, skipped)
 		switch {
 		case len(b) == 0:
 			return false
@@ -143,6 +143,9 @@ func beginsAsJSON(b []byte) bool {
 		b = b[end:]
 	}
 }
+
+// skipped is what some readers of JSON skip before it; of UTF-16 the zeros.
+const skipped = " \t\r\n\v\f\x00\x1E"
 
 // marks are the byte order marks of UTF-8 and UTF-16; those of UTF-32 are the
 // latter with zeros.

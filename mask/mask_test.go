@@ -91,7 +91,7 @@ func TestConfigTooManyPlaces(t *testing.T) {
 	if _, err := mask.Fields(paths...).Guard(nil); err == nil || !strings.Contains(err.Error(), "4096 places") {
 		t.Errorf("got %v, want an error", err)
 	}
-	if _, err := mask.Fields(paths[:5]...).Guard(nil); err != nil {
+	if _, err := mask.Fields(paths[:3]...).Guard(nil); err != nil {
 		t.Error(err)
 	}
 }

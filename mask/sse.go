@@ -6,25 +6,26 @@ import "bytes"
 // lack its end. Lines, fields and data are told apart as the HTML standard
 // says in §9.2.6, "Interpreting an event stream".
 func (w *walker) events() bool {
-	var first [8]field
-	fields := first[:0]
-	i := 0
-	if bytes.HasPrefix(w.src, []byte("\xEF\xBB\xBF")) {
-		i = 3
+	w.breaks = "\n"
+	if bytes.IndexByte(w.src, '\r') >= 0 {
+		w.breaks = "\r\n"
 	}
-	for i < len(w.src) {
-		f := readField(w.src, i)
+	start := 0
+	if bytes.HasPrefix(w.src, []byte("\xEF\xBB\xBF")) {
+		start = 3
+	}
+	for i := start; i < len(w.src); {
+		f := w.field(i)
 		i = f.next
 		if f.end > f.start {
-			fields = append(fields, f)
 			continue
 		}
-		if !w.event(fields) {
+		if !w.event(start, f.start) {
 			return false
 		}
-		fields = fields[:0]
+		start = f.next
 	}
-	return w.event(fields)
+	return w.event(start, len(w.src))
 }
 
 // field is a line of an event, as places in the stream.
@@ -34,12 +35,13 @@ type field struct {
 	value            int    // where it begins
 }
 
-func (f *field) is(name string) bool { return string(f.name) == name }
+func (f field) is(name string) bool { return string(f.name) == name }
 
-// readField reads the line at start.
-func readField(src []byte, start int) field {
+// field reads the line at start.
+func (w *walker) field(start int) field {
+	src := w.src
 	f := field{start: start, end: len(src), next: len(src)}
-	if n := bytes.IndexAny(src[start:], "\r\n"); n >= 0 {
+	if n := bytes.IndexAny(src[start:], w.breaks); n >= 0 {
 		f.end = start + n
 		f.next = f.end + 1
 		if src[f.end] == '\r' && f.next < len(src) && src[f.next] == '\n' {
@@ -57,19 +59,24 @@ func readField(src []byte, start int) field {
 	return f
 }
 
-// event masks an event, of which fields are all lines.
-func (w *walker) event(fields []field) bool {
+// event masks an event, whose lines are src[start:end]. They are read more than
+// once: to remember them would take many times their memory.
+func (w *walker) event(start, end int) bool {
 	dataLines := 0
-	for i := range fields {
-		if fields[i].is("data") {
+	for i := start; i < end; {
+		f := w.field(i)
+		i = f.next
+		if f.is("data") {
 			dataLines++
 		}
 	}
 	if dataLines > 1 {
-		return w.joined(fields)
+		return w.joined(start, end)
 	}
-	for i := range fields {
-		if f := &fields[i]; f.is("data") && !w.data(f.value, f.end) || !f.is("data") && !w.other(f) {
+	for i := start; i < end; {
+		f := w.field(i)
+		i = f.next
+		if f.is("data") && !w.data(f.value, f.end) || !f.is("data") && !w.other(f) {
 			return false
 		}
 	}
@@ -79,10 +86,12 @@ func (w *walker) event(fields []field) bool {
 // joined masks an event whose data stands on several lines. If some of it is
 // masked, all of it goes where its first line was: a masked value may have
 // begun on one line and ended on another, with other fields between.
-func (w *walker) joined(fields []field) bool {
+func (w *walker) joined(start, end int) bool {
 	data := walker{top: w.top}
-	for i := range fields {
-		if f := &fields[i]; f.is("data") {
+	for i := start; i < end; {
+		f := w.field(i)
+		i = f.next
+		if f.is("data") {
 			data.src = append(append(data.src, w.src[f.value:f.end]...), '\n')
 		}
 	}
@@ -91,8 +100,9 @@ func (w *walker) joined(fields []field) bool {
 		return false
 	}
 	first := true
-	for i := range fields {
-		f := &fields[i]
+	for i := start; i < end; {
+		f := w.field(i)
+		i = f.next
 		switch {
 		case !f.is("data"):
 			if !w.other(f) {
@@ -130,7 +140,7 @@ func (w *walker) data(start, end int) bool {
 // that only begins as JSON does: an id may be a GUID in braces. A line that the
 // standard has clients ignore (NDJSON by the wrong name, "Data: …") is refused
 // then, since some clients read it.
-func (w *walker) other(f *field) bool {
+func (w *walker) other(f field) bool {
 	known := len(f.name) == 0 || f.is("event") || f.is("id") || f.is("retry")
 	start := f.value
 	if !known && beginsAsJSON(w.src[f.start:f.end]) {

@@ -49,7 +49,7 @@ func readEvents(stream string) []event {
 	stream = strings.TrimPrefix(stream, "\ufeff")
 	stream = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(stream)
 	events := []event{{}}
-	for _, line := range strings.Split(strings.TrimSuffix(stream, "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSuffix(stream, "\n"), "\n") {
 		last := &events[len(events)-1]
 		name, value, _ := strings.Cut(line, ":")
 		switch {
@@ -124,7 +124,7 @@ func referenceLine(line string, fields []string) (string, bool) {
 }
 
 func looksLikeJSON(text string) bool {
-	const skipped = " \t\r\n\x00\x1e"
+	const skipped = " \t\r\n\v\f\x00\x1e"
 	for _, line := range strings.SplitAfter(text, "\n") {
 		line = strings.TrimLeft(line, skipped)
 		for _, mark := range []string{"\xef\xbb\xbf", "\xfe\xff", "\xff\xfe"} {

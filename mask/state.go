@@ -26,8 +26,9 @@ type edge struct {
 
 func lengthBit(n int) uint64 { return 1 << min(n, 63) }
 
-// maxStates bounds an automaton. Only paths with many "*" between names come
-// near: 13 of them can stand for 2^13 combinations.
+// maxStates bounds an automaton. Only long paths of "*" beside names come
+// near, since each can be followed while others are not: five of 14 do, where
+// 256 of the usual kind stay below a thousand.
 const maxStates = 4096
 
 // compile returns the state at the top of a document.

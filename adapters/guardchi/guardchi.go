@@ -28,7 +28,6 @@ package guardchi
 import (
 	"cmp"
 	"net/http"
-	pathpkg "path"
 	"slices"
 	"strings"
 	"sync"
@@ -60,12 +59,12 @@ func Routes(r chi.Routes) []string {
 	t := newTree(r)
 	var names []string
 	for e, name := range t.names {
-		if _, every := t.names[endpoint{anyMethod, e.pattern}]; !every || e.method == anyMethod {
+		if _, every := t.names[endpoint{wildcard, e.pattern}]; !every || e.method == wildcard {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 // matcher is the [guard.Router] of every chi router that its middleware is in.
@@ -105,7 +104,12 @@ func (m *matcher) match(r *http.Request, found *chi.Context) string {
 	s := search{tree: t, from: c, in: c.Routes, method: cmp.Or(c.RouteMethod, r.Method)}
 	path, decoded := cmp.Or(c.RoutePath, r.URL.RawPath, r.URL.Path, "/"), cmp.Or(c.RoutePath, r.URL.Path)
 	if len(c.RoutePatterns) > 0 {
-		if s.in = t.mounted[strings.Join(c.RoutePatterns, "")]; s.in == nil {
+		s.in = t.mounted[strings.Join(c.RoutePatterns, "")]
+		switch {
+		case s.in != nil:
+		case r.PathValue(wildcard) != "" && r.PathValue(wildcard) != lastValue(c):
+			return "" // a handler that tells no routes stands between, and had the rest of the path
+		default:
 			return s.matched(found)
 		}
 		path = rest(c)
@@ -115,11 +119,7 @@ func (m *matcher) match(r *http.Request, found *chi.Context) string {
 	if name == "" {
 		return ""
 	}
-	// CleanPath and StripSlashes may come yet; the latter takes the decoded path.
-	if other := pathpkg.Clean(path); other != path && s.leadsAway(name, other) {
-		return ""
-	}
-	if other, slash := strings.CutSuffix(decoded, "/"); slash && s.leadsAway(name, other) {
+	if s.mayChange(name, path, decoded) {
 		return ""
 	}
 	return name
@@ -128,10 +128,17 @@ func (m *matcher) match(r *http.Request, found *chi.Context) string {
 // rest returns the path that the router mounted at the last pattern of c will
 // route on. It has not come there yet if the wildcard still has a value.
 func rest(c *chi.Context) string {
-	if n := len(c.URLParams.Values); n > 0 && c.URLParams.Values[n-1] != "" {
-		return "/" + c.URLParams.Values[n-1]
+	if v := lastValue(c); v != "" {
+		return "/" + v
 	}
 	return cmp.Or(c.RoutePath, "/")
+}
+
+func lastValue(c *chi.Context) string {
+	if n := len(c.URLParams.Values); n > 0 {
+		return c.URLParams.Values[n-1]
+	}
+	return ""
 }
 
 func (m *matcher) tree(root chi.Routes) *tree {

@@ -1,6 +1,7 @@
 package guardchi
 
 import (
+	pathpkg "path"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -18,8 +19,9 @@ type tree struct {
 
 type endpoint struct{ method, pattern string }
 
-// anyMethod is chi's key for a handler of every method.
-const anyMethod = "*"
+// wildcard is chi's key for a handler of every method, and for the rest of a
+// path.
+const wildcard = "*"
 
 func newTree(root chi.Routes) *tree {
 	t := &tree{names: map[endpoint]string{}, mounted: map[string]chi.Routes{}}
@@ -36,25 +38,39 @@ func (t *tree) add(r chi.Routes, above []string) {
 			t.add(route.SubRoutes, patterns)
 			continue
 		}
-		pattern := (&chi.Context{RoutePatterns: patterns}).RoutePattern()
+		name := (&chi.Context{RoutePatterns: patterns}).RoutePattern()
 		for method := range route.Handlers {
-			name := method + " " + pattern
-			if method == anyMethod {
-				name = pattern
+			e := endpoint{method, whole(patterns)}
+			t.names[e] = method + " " + name
+			if method == wildcard {
+				t.names[e] = name
 			}
-			t.names[endpoint{method, pattern}] = name
 		}
 	}
 }
 
-// name returns the name of the endpoint at pattern. If there is none, pattern
-// is a mount's own path, which the mounted router sees as "/": its handler for
-// that would have the same pattern, so all that is left is a catch-all.
-func (t *tree) name(method, pattern string) string {
-	if name, ok := t.names[endpoint{method, pattern}]; ok {
+// whole returns the pattern that patterns come to, with the slash at its end.
+func whole(patterns []string) string {
+	p := strings.Join(patterns, "")
+	for strings.Contains(p, "/*/") {
+		p = strings.ReplaceAll(p, "/*/", "/")
+	}
+	return strings.ReplaceAll(p, "//", "/")
+}
+
+// name returns the name of the endpoint at patterns. If there is none, they
+// lead to a mount's own path, which the router mounted there sees as "/": it
+// serves that by a handler for "/" or by one for the whole rest.
+func (t *tree) name(method string, patterns []string) string {
+	p := whole(patterns)
+	if name, ok := t.names[endpoint{method, p}]; ok {
 		return name
 	}
-	return t.names[endpoint{method, strings.TrimSuffix(pattern, "/") + "/*"}]
+	p = strings.TrimSuffix(p, "/") + "/"
+	if name, ok := t.names[endpoint{method, p}]; ok {
+		return name
+	}
+	return t.names[endpoint{method, p + wildcard}]
 }
 
 // search looks for a route on the way from where a request has come to.
@@ -71,13 +87,13 @@ func (s *search) find(found *chi.Context, path string) string {
 	if s.in.Find(found, s.method, path) == "" {
 		return ""
 	}
-	return s.name(s.method, found.RoutePattern())
+	return s.name(s.method, found.RoutePatterns)
 }
 
 // matched returns the name of the route that chi has found already.
 func (s *search) matched(found *chi.Context) string {
 	s.begin(found)
-	return s.name(s.method, found.RoutePattern())
+	return s.name(s.method, found.RoutePatterns)
 }
 
 func (s *search) begin(found *chi.Context) {
@@ -87,7 +103,29 @@ func (s *search) begin(found *chi.Context) {
 	found.URLParams.Values = append(found.URLParams.Values, s.from.URLParams.Values...)
 }
 
-// leadsAway reports whether path has a route other than name.
+// maxStripped is how many slashes a path may have at its end. Each router on
+// the way could strip one.
+const maxStripped = 3
+
+// mayChange reports whether path has another route than name once CleanPath
+// has cleaned it, or StripSlashes has stripped it, which takes it decoded.
+func (s *search) mayChange(name, path, decoded string) bool {
+	if clean := pathpkg.Clean(path); clean != path && s.leadsAway(name, clean) {
+		return true
+	}
+	for range maxStripped {
+		stripped, ok := strings.CutSuffix(decoded, "/")
+		if !ok || stripped == "" {
+			return false
+		}
+		if s.leadsAway(name, stripped) {
+			return true
+		}
+		decoded = stripped
+	}
+	return strings.HasSuffix(decoded, "/")
+}
+
 func (s *search) leadsAway(name, path string) bool {
 	other := s.find(chi.NewRouteContext(), path)
 	return other != "" && other != name

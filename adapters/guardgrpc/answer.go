@@ -19,10 +19,10 @@ import (
 // and metadata waits here. Otherwise it stays out of the way, and guards can
 // only add to what the handler sets.
 type answer struct {
-	grpc.ServerTransportStream // gRPC's own; nil if there is none, as in tests of interceptors
-	c                          *call
-	holds                      bool
-	send                       func() error // of a stream: what SendHeader does
+	next  grpc.ServerTransportStream // gRPC's own; nil if there is none, as in tests of interceptors
+	c     *call
+	holds bool
+	send  func() error // of a stream: what SendHeader does
 
 	mu   sync.Mutex
 	held metadata.MD
@@ -31,13 +31,19 @@ type answer struct {
 
 // answer returns the answer, and ctx as the handler needs it.
 func (c *call) answer(ctx context.Context) (*answer, context.Context) {
-	a := &answer{ServerTransportStream: grpc.ServerTransportStreamFromContext(ctx), c: c}
-	if a.ServerTransportStream != nil && c.x.Enforces(guard.ResponseHead|guard.ResponseBody) {
+	a := &answer{next: grpc.ServerTransportStreamFromContext(ctx), c: c}
+	if a.next != nil && c.x.Enforces(guard.ResponseHead|guard.ResponseBody) {
 		a.holds = true
 		ctx = grpc.NewContextWithServerTransportStream(ctx, a)
 	}
 	return a, ctx
 }
+
+// Method returns the method's full name.
+func (a *answer) Method() string { return a.next.Method() }
+
+// SetTrailer sets md, which is not judged.
+func (a *answer) SetTrailer(md metadata.MD) error { return a.next.SetTrailer(md) }
 
 // SetHeader holds md back.
 func (a *answer) SetHeader(md metadata.MD) error {
@@ -78,7 +84,7 @@ func (a *answer) staged() metadata.MD {
 		defer a.mu.Unlock()
 		return a.held
 	}
-	if s, ok := a.ServerTransportStream.(interface{ Header() (metadata.MD, error) }); ok {
+	if s, ok := a.next.(interface{ Header() (metadata.MD, error) }); ok {
 		if md, err := s.Header(); err == nil {
 			return md
 		}
@@ -89,25 +95,35 @@ func (a *answer) staged() metadata.MD {
 // release gives gRPC the header and trailer as guards have left them. An error
 // means that what was held did not go, and nothing may.
 func (a *answer) release() error {
-	if a.ServerTransportStream == nil {
+	if a.next == nil {
 		return nil
 	}
 	m := a.c.x.Response()
-	if err := a.ServerTransportStream.SetHeader(a.changes(m.Header())); err != nil && a.holds {
+	if err := a.next.SetHeader(a.changes(m.Header(), a.holds)); err != nil && a.holds {
 		return status.Error(status.Code(err), "the header could not be sent")
 	}
 	if t := m.Trailer(); len(t) > 0 {
-		return a.ServerTransportStream.SetTrailer(toMetadata(t))
+		return a.next.SetTrailer(toMetadata(t))
 	}
 	return nil
 }
 
-// changes returns what gRPC does not have yet of h.
-func (a *answer) changes(h http.Header) metadata.MD {
+// refuse gives gRPC what guards have staged to go with a refusal, and nothing
+// of the handler's. It returns err.
+func (a *answer) refuse(err error) error {
+	if a.next != nil {
+		// If the header has gone, or the client, the refusal itself matters.
+		_ = a.next.SetHeader(a.changes(a.c.x.Response().Header(), false))
+	}
+	return err
+}
+
+// changes returns h, or what guards have made of it.
+func (a *answer) changes(h http.Header, all bool) metadata.MD {
 	var md metadata.MD
 	for name, values := range h {
 		key := strings.ToLower(name)
-		if name == contentType || !a.holds && slices.Equal(values, a.seen[key]) {
+		if name == contentType || !all && slices.Equal(values, a.seen[key]) {
 			continue
 		}
 		if md == nil {

@@ -39,11 +39,15 @@ func TestAnswerHeader(t *testing.T) {
 	}{
 		{"untouched", nil, true, nil, metadata.MD{"x-both": {"handler"}, "x-handler": {"1"}, "x-sent": {"1"}}},
 		{
-			"added early", []guard.Part{stage(guard.RequestHead, guard.Edit{}), check{guard.RequestHead, addRate}}, false, nil,
+			"added early",
+			[]guard.Part{stage(guard.RequestHead, guard.Edit{}), check{guard.RequestHead, addRate}},
+			false, nil,
 			metadata.MD{"x-both": {"handler"}, "ratelimit": {"9"}},
 		},
 		{
-			"added late", []guard.Part{stage(guard.ResponseHead, set("X-Guard", "1"))}, true, nil,
+			"added late",
+			[]guard.Part{stage(guard.ResponseHead, set("X-Guard", "1"))},
+			true, nil,
 			metadata.MD{"x-handler": {"1"}, "x-sent": {"1"}, "x-guard": {"1"}},
 		},
 		{
@@ -52,21 +56,39 @@ func TestAnswerHeader(t *testing.T) {
 			}, true, nil, metadata.MD{"x-both": {"guard"}, "x-handler": {"1"}, "x-sent": nil},
 		},
 		{
-			"with an error", []guard.Part{stage(guard.ResponseHead, set("X-Both", "guard"))}, false, status.Error(codes.NotFound, "no"),
+			"with an error",
+			[]guard.Part{stage(guard.ResponseHead, set("X-Both", "guard"))},
+			false, status.Error(codes.NotFound, "no"),
 			metadata.MD{"x-both": {"guard"}, "x-handler": {"1"}},
 		},
 		{
-			"refused", []guard.Part{refuse(guard.ResponseHead, guard.CauseInternal)}, true, nil,
+			"refused",
+			[]guard.Part{refuse(guard.ResponseHead, guard.CauseInternal)},
+			true, nil,
 			metadata.MD{"x-both": nil, "x-handler": nil, "x-sent": nil},
 		},
 		{
-			"body refused", []guard.Part{refuse(guard.ResponseBody, guard.CauseInternal)}, true, nil,
+			"refused with a header",
+			[]guard.Part{check{guard.RequestBody, refuseRate}},
+			false, nil,
+			metadata.MD{"ratelimit": {"9"}, "x-handler": nil},
+		},
+		{
+			"answer refused with a header",
+			[]guard.Part{check{guard.ResponseHead, refuseRate}},
+			true, nil,
+			metadata.MD{"ratelimit": {"9"}, "x-handler": nil, "x-sent": nil},
+		},
+		{
+			"body refused",
+			[]guard.Part{refuse(guard.ResponseBody, guard.CauseInternal)},
+			true, nil,
 			metadata.MD{"x-both": nil, "x-handler": nil, "x-sent": nil},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got metadata.MD
-			_, err := call(serve(t, pipeline(t, tt.part...), headers(tt.send, tt.err)), context.Background(), message("a"), grpc.Header(&got))
+			_, err := call(context.Background(), serve(t, pipeline(t, tt.part...), headers(tt.send, tt.err)), message("a"), grpc.Header(&got))
 			if tt.err != nil && status.Code(err) != status.Code(tt.err) {
 				t.Errorf("got %v", err)
 			}
@@ -84,10 +106,15 @@ func addRate(x *guard.Exchange, _ guard.Phase) guard.Decision {
 	return guard.Decision{}
 }
 
+func refuseRate(x *guard.Exchange, at guard.Phase) guard.Decision {
+	addRate(x, at)
+	return no(guard.CauseExhausted)
+}
+
 func TestTrailer(t *testing.T) {
 	p := pipeline(t, stage(guard.ResponseBody, guard.Edit{In: guard.InTrailer, Name: "X-Guard", Values: []string{"1"}}))
 	var got metadata.MD
-	_, err := call(serve(t, p, headers(false, nil)), context.Background(), message("a"), grpc.Trailer(&got))
+	_, err := call(context.Background(), serve(t, p, headers(false, nil)), message("a"), grpc.Trailer(&got))
 	if err != nil || len(got["x-guard"]) != 1 || len(got["x-trailer"]) != 1 {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -112,7 +139,7 @@ func TestAnswerHead(t *testing.T) {
 					return guard.Decision{}
 				},
 			}})
-			_, err := call(serve(t, p, headers(false, status.Error(code, "text"))), context.Background(), message("a"))
+			_, err := call(context.Background(), serve(t, p, headers(false, status.Error(code, "text"))), message("a"))
 			if status.Code(err) != code || got != want || header != "handler" || contentType != "application/grpc" {
 				t.Errorf("%v %v: guards saw %d %q %q, the client %v", mode, code, got, header, contentType, err)
 			}
@@ -141,7 +168,7 @@ func TestHandlerPanics(t *testing.T) {
 			return h(ctx, req)
 		}))
 	var header metadata.MD
-	_, err := call(cc, context.Background(), message("a"), grpc.Header(&header))
+	_, err := call(context.Background(), cc, message("a"), grpc.Header(&header))
 	if status.Convert(err).Message() != "the handler's own" || len(header["x-secret"]) != 0 || heads != 0 {
 		t.Errorf("got %v, header %v, %d heads judged", err, header, heads)
 	}
@@ -161,7 +188,7 @@ func TestClientGone(t *testing.T) {
 		t.Error("an answer to nobody was judged")
 		return guard.Decision{}
 	}}, ended.part())
-	if _, err := call(serve(t, p, s), ctx, message("a")); status.Code(err) != codes.Canceled {
+	if _, err := call(ctx, serve(t, p, s), message("a")); status.Code(err) != codes.Canceled {
 		t.Errorf("got %v", err)
 	}
 	ended.wait(t, 1)
@@ -177,7 +204,7 @@ func TestRefusedInFront(t *testing.T) {
 		func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
 			return nil, status.Error(codes.Aborted, "in front")
 		}))
-	if _, err := call(cc, context.Background(), message("a")); status.Code(err) != codes.Aborted {
+	if _, err := call(context.Background(), cc, message("a")); status.Code(err) != codes.Aborted {
 		t.Errorf("got %v", err)
 	}
 	ended.wait(t, 1)
@@ -197,7 +224,7 @@ func TestRetriedInFront(t *testing.T) {
 			h(ctx, req)
 			return h(ctx, req)
 		}))
-	if _, err := call(cc, context.Background(), message("a")); status.Code(err) != codes.Unavailable || heads != 2 || s.calls.Load() != 0 {
+	if _, err := call(context.Background(), cc, message("a")); status.Code(err) != codes.Unavailable || heads != 2 || s.calls.Load() != 0 {
 		t.Errorf("got %v, %d heads judged, %d handled", err, heads, s.calls.Load())
 	}
 }

@@ -38,12 +38,16 @@ func BenchmarkUnary(b *testing.B) {
 		})
 	}
 	run("bare", func(b *testing.B) *grpc.ClientConn {
+		b.Helper()
 		server := grpc.NewServer()
 		testpb.RegisterTestServiceServer(server, &service{})
 		return connect(b, server, listen(b), insecureCreds)
 	})
 	guarded := func(parts ...guard.Part) func(b *testing.B) *grpc.ClientConn {
-		return func(b *testing.B) *grpc.ClientConn { return serve(b, pipeline(b, parts...), &service{}) }
+		return func(b *testing.B) *grpc.ClientConn {
+			b.Helper()
+			return serve(b, pipeline(b, parts...), &service{})
+		}
 	}
 	run("empty", guarded())
 	run("head", guarded(check{guard.RequestHead, allow}))

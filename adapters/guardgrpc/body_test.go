@@ -43,10 +43,10 @@ func TestRefusedAtBody(t *testing.T) {
 		}
 		return guard.Decision{}
 	}}), s)
-	if _, err := call(cc, context.Background(), message("an attack")); status.Code(err) != codes.PermissionDenied || s.calls.Load() != 0 {
+	if _, err := call(context.Background(), cc, message("an attack")); status.Code(err) != codes.PermissionDenied || s.calls.Load() != 0 {
 		t.Errorf("got %v; handled %d", err, s.calls.Load())
 	}
-	if _, err := call(cc, context.Background(), message("fine")); err != nil || s.calls.Load() != 1 {
+	if _, err := call(context.Background(), cc, message("fine")); err != nil || s.calls.Load() != 1 {
 		t.Errorf("got %v; handled %d", err, s.calls.Load())
 	}
 }
@@ -69,7 +69,7 @@ func TestBodyEdited(t *testing.T) {
 			return resp, err
 		}))
 	for range 2 {
-		got, err := call(cc, context.Background(), message("wild"))
+		got, err := call(context.Background(), cc, message("wild"))
 		if err != nil || got.GetUsername() != "******" {
 			t.Errorf("got %v, %v", got, err)
 		}
@@ -102,7 +102,7 @@ func TestUnknownFieldsKept(t *testing.T) {
 		return out, nil
 	}}
 	cc := serve(t, pipeline(t, replace(guard.RequestBody, "wild", "tame"), replace(guard.ResponseBody, "secret", "******")), s)
-	answer, err := call(cc, context.Background(), unknown(t))
+	answer, err := call(context.Background(), cc, unknown(t))
 	if err != nil || !bytes.HasSuffix(got, []byte("new")) || !bytes.HasSuffix(answer.ProtoReflect().GetUnknown(), []byte("new")) {
 		t.Errorf("%v: the handler got %q, the client %q", err, got, answer.ProtoReflect().GetUnknown())
 	}
@@ -111,7 +111,7 @@ func TestUnknownFieldsKept(t *testing.T) {
 func TestBrokenEdit(t *testing.T) {
 	for _, at := range []guard.Phase{guard.RequestBody, guard.ResponseBody} {
 		s := &service{}
-		_, err := call(serve(t, pipeline(t, stage(at, guard.Edit{In: guard.InBody, Body: []byte{0xff}})), s), context.Background(), message("a"))
+		_, err := call(context.Background(), serve(t, pipeline(t, stage(at, guard.Edit{In: guard.InBody, Body: []byte{0xff}})), s), message("a"))
 		if status.Code(err) != codes.Internal || info(err).GetReason() != string(guardgrpc.ReasonEdit) {
 			t.Errorf("%v: got %v", at, err)
 		}
@@ -137,7 +137,7 @@ func TestMonitoredChangesNothing(t *testing.T) {
 			seen = x.Decisions()
 			return guard.Decision{}
 		}}})
-	got, err := call(serve(t, p, &service{}), context.Background(), message("wild"))
+	got, err := call(context.Background(), serve(t, p, &service{}), message("wild"))
 	if err != nil || got.GetUsername() != "wild" {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -193,13 +193,15 @@ func TestOtherCodec(t *testing.T) {
 		{"monitored", guard.ModeMonitor, guard.RequestBody | guard.ResponseBody, codes.OK},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			server := guardgrpc.NewServer(pipeline(t, guard.Use{Name: "a", Mode: tt.mode, Part: check{tt.at,
+			server := guardgrpc.NewServer(pipeline(t, guard.Use{Name: "a", Mode: tt.mode, Part: check{
+				tt.at,
 				func(x *guard.Exchange, at guard.Phase) guard.Decision {
 					if _, err := x.Request().Body(); at == guard.RequestBody && err == nil {
 						t.Error("a guard was shown a body")
 					}
 					return guard.Decision{}
-				}}}), grpc.ForceServerCodecV2(raw{}))
+				},
+			}}), grpc.ForceServerCodecV2(raw{}))
 			server.RegisterService(&rawService, nil)
 			cc := connect(t, server, listen(t), insecureCreds)
 			in, out := []byte("hello"), []byte(nil)
@@ -245,7 +247,7 @@ func TestOldMessage(t *testing.T) {
 // Messages that came compressed are judged as the handler reads them.
 func TestCompressed(t *testing.T) {
 	cc := serve(t, pipeline(t, replace(guard.RequestBody, "wild", "tame")), &service{})
-	got, err := call(cc, context.Background(), message(strings.Repeat("wild", 1000)), grpc.UseCompressor("gzip"))
+	got, err := call(context.Background(), cc, message(strings.Repeat("wild", 1000)), grpc.UseCompressor("gzip"))
 	if err != nil || got.GetUsername() != strings.Repeat("tame", 1000) {
 		t.Errorf("got %.20s, %v", got.GetUsername(), err)
 	}

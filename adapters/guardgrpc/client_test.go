@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 
 	"github.com/palegate/palegate/adapters/guardgrpc"
@@ -32,7 +33,7 @@ func (r *remember) part() check {
 
 func TestClientOfPeer(t *testing.T) {
 	var r remember
-	if _, err := call(serve(t, pipeline(t, r.part()), &service{}), context.Background(), message("a")); err != nil {
+	if _, err := call(context.Background(), serve(t, pipeline(t, r.part()), &service{}), message("a")); err != nil {
 		t.Fatal(err)
 	}
 	if want := netip.MustParseAddr("127.0.0.1"); r.client.Addr != want || r.client.Cert != "" || r.tls != nil {
@@ -46,11 +47,36 @@ func TestClientOfCertificate(t *testing.T) {
 	var r remember
 	server := guardgrpc.NewServer(pipeline(t, r.part()), grpc.Creds(serverCreds))
 	testpb.RegisterTestServiceServer(server, &service{})
-	if _, err := call(connect(t, server, listen(t), clientCreds), context.Background(), message("a")); err != nil {
+	if _, err := call(context.Background(), connect(t, server, listen(t), clientCreds), message("a")); err != nil {
 		t.Fatal(err)
 	}
 	if r.client.Cert != id || r.client.Addr != netip.MustParseAddr("127.0.0.1") || r.tls == nil || r.tls.Version != tls.VersionTLS13 {
 		t.Errorf("the client is %+v, TLS %v", r.client, r.tls)
+	}
+}
+
+// Forwarding headers are believed if Settings say of whom, and of nobody else.
+func TestClientForwarded(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		trust guard.Trust
+		want  string
+	}{
+		{"nobody", guard.Trust{}, "127.0.0.1"},
+		{"proxy", guard.Trust{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, "203.0.113.7"},
+		{"other proxy", guard.Trust{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, "127.0.0.1"},
+		{"hops", guard.Trust{Hops: 1}, "203.0.113.7"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var r remember
+			ctx := metadata.AppendToOutgoingContext(context.Background(), "x-forwarded-for", "198.51.100.1, 203.0.113.7")
+			if _, err := call(ctx, serve(t, pipeline(t, guard.Settings{Trust: tt.trust}, r.part()), &service{}), message("a")); err != nil {
+				t.Fatal(err)
+			}
+			if r.client.Addr != netip.MustParseAddr(tt.want) {
+				t.Errorf("the client is %v, want %v", r.client, tt.want)
+			}
+		})
 	}
 }
 
@@ -70,7 +96,7 @@ func TestClientOfSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cc.Close()
-	if _, err := call(cc, context.Background(), message("a")); err != nil {
+	if _, err := call(context.Background(), cc, message("a")); err != nil {
 		t.Fatal(err)
 	}
 	if r.client.Addr.IsValid() || r.client.String() != "unknown" {
@@ -95,7 +121,7 @@ func TestPrincipalOfConnection(t *testing.T) {
 		handlers = guard.From(ctx)
 		return &testpb.SimpleResponse{}, nil
 	}}
-	if _, err := call(serve(t, pipeline(t, r.part()), s, grpc.StatsHandler(tagged{})), context.Background(), message("a")); err != nil {
+	if _, err := call(context.Background(), serve(t, pipeline(t, r.part()), s, grpc.StatsHandler(tagged{})), message("a")); err != nil {
 		t.Fatal(err)
 	}
 	if r.principal == nil || r.principal.Subject != "orders" {
@@ -106,3 +132,23 @@ func TestPrincipalOfConnection(t *testing.T) {
 	}
 }
 
+// A principal of an interceptor in front comes too late for heads, and in time
+// for bodies.
+func TestPrincipalOfInterceptor(t *testing.T) {
+	var head, body *guard.Principal
+	p := pipeline(t, check{guard.RequestHead | guard.RequestBody, func(x *guard.Exchange, at guard.Phase) guard.Decision {
+		if at == guard.RequestHead {
+			head = x.Principal()
+		} else {
+			body = x.Principal()
+		}
+		return guard.Decision{}
+	}})
+	cc := serve(t, p, &service{}, grpc.UnaryInterceptor(
+		func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+			return h(guard.WithPrincipal(ctx, &guard.Principal{Subject: "u"}), req)
+		}))
+	if _, err := call(context.Background(), cc, message("a")); err != nil || head != nil || body == nil || body.Subject != "u" {
+		t.Errorf("%v: the principal was %v at the head, %v at the body", err, head, body)
+	}
+}

@@ -5,7 +5,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
 )
 
 // httpStatuses is the mapping of google.rpc.Code, as code.proto has it.

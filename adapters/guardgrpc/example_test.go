@@ -40,14 +40,14 @@ func ExampleNewServer() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go server.Serve(l)
-	defer server.Stop()
-
 	cc, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		log.Fatal(err)
 	}
+	go server.Serve(l)
+	defer server.Stop()
 	defer cc.Close()
+
 	client := testpb.NewTestServiceClient(cc)
 	_, err = client.UnaryCall(context.Background(), &testpb.SimpleRequest{})
 	fmt.Println(status.Code(err), info(err).GetReason())

@@ -5,7 +5,7 @@
 //	log.Fatal(s.Serve(listener))
 //
 // Heads are judged in gRPC's tap, before a message is received or decoded; a
-// refusal there costs neither. Messages of unary RPCs are judged in binary
+// refusal there costs neither, and carries no header metadata. Messages of unary RPCs are judged in binary
 // form, as guards and handlers both read it. A message that guards have edited
 // is decoded anew: neither the client's nor the handler's own is written to.
 //
@@ -96,23 +96,23 @@ func methods(s *grpc.Server) map[string]bool {
 func (a *adapter) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	c, ctx, err := a.take(ctx, info.FullMethod)
 	defer c.x.End() // also if the handler panics
+	head, handlers := c.answer(ctx)
 	if err != nil {
-		return nil, err
+		return nil, head.refuse(err)
 	}
 	if req, err = c.judgeBody(c.x.Request(), guard.RequestBody, req); err != nil {
-		return nil, err
+		return nil, head.refuse(err)
 	}
-	h, ctx := c.answer(c.incoming(ctx))
-	resp, err := handler(ctx, req)
-	if refusal := h.judge(err); refusal != nil {
-		return nil, refusal
+	resp, err := handler(c.incoming(handlers), req)
+	if refusal := head.judge(err); refusal != nil {
+		return nil, head.refuse(refusal)
 	}
 	if err == nil {
 		if resp, err = c.judgeBody(c.x.Response(), guard.ResponseBody, resp); err != nil {
-			return nil, err
+			return nil, head.refuse(err)
 		}
 	}
-	if lost := h.release(); lost != nil {
+	if lost := head.release(); lost != nil {
 		return nil, lost
 	}
 	return resp, err

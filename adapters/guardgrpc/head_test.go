@@ -35,9 +35,11 @@ func (d *decodes) Unmarshal(data mem.BufferSlice, v any) error {
 func TestAllowed(t *testing.T) {
 	var ended done
 	s := &service{}
-	cc := serve(t, pipeline(t, check{guard.RequestHead | guard.RequestBody | guard.ResponseHead | guard.ResponseBody,
-		func(*guard.Exchange, guard.Phase) guard.Decision { return guard.Decision{} }}, ended.part()), s)
-	got, err := call(cc, context.Background(), message("hello"))
+	cc := serve(t, pipeline(t, check{
+		guard.RequestHead | guard.RequestBody | guard.ResponseHead | guard.ResponseBody,
+		func(*guard.Exchange, guard.Phase) guard.Decision { return guard.Decision{} },
+	}, ended.part()), s)
+	got, err := call(context.Background(), cc, message("hello"))
 	if err != nil || got.GetUsername() != "hello" {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -56,7 +58,7 @@ func TestRefusedAtHead(t *testing.T) {
 	testpb.RegisterTestServiceServer(server, s)
 	cc := connect(t, server, l, insecureCreds)
 	big := &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, 3<<20)}}
-	_, err := call(cc, context.Background(), big)
+	_, err := call(context.Background(), cc, big)
 	if status.Code(err) != codes.PermissionDenied {
 		t.Errorf("got %v", err)
 	}
@@ -83,7 +85,7 @@ func TestRefusedWithDeadline(t *testing.T) {
 			cc := serve(t, pipeline(t, refuse(guard.RequestHead, guard.CauseForbidden), ended.part()), s, grpc.ForceServerCodecV2(codec))
 			ctx, cancel := context.WithTimeout(context.Background(), tt.timeout)
 			defer cancel()
-			_, err := call(cc, ctx, message("a"))
+			_, err := call(ctx, cc, message("a"))
 			if got, n := status.Code(err), codec.n.Load(); got != codes.PermissionDenied || n != tt.decodes || s.calls.Load() != 0 {
 				t.Errorf("got %v, %d messages decoded, want %d; %d handled", got, n, tt.decodes, s.calls.Load())
 			}
@@ -139,7 +141,7 @@ func TestServerOptions(t *testing.T) {
 	if ended.last != "/a.B/C" {
 		t.Errorf("the route is %q", ended.last)
 	}
-	if _, err := call(cc, context.Background(), message("a")); err != nil {
+	if _, err := call(context.Background(), cc, message("a")); err != nil {
 		t.Error(err)
 	}
 	ended.wait(t, 2)
@@ -157,7 +159,7 @@ func TestHeader(t *testing.T) {
 		return guard.Decision{}
 	}})
 	ctx := metadata.AppendToOutgoingContext(context.Background(), "x-text", "a", "x-bytes-bin", "\x00\xff")
-	if _, err := call(serve(t, p, &service{}), ctx, message("a")); err != nil {
+	if _, err := call(ctx, serve(t, p, &service{}), message("a")); err != nil {
 		t.Error(err)
 	}
 }
@@ -176,7 +178,7 @@ func TestHeaderEdited(t *testing.T) {
 				stage(at, guard.Edit{In: guard.InHeader, Name: "X-Secret"}),
 				guard.Use{Name: "m", Mode: guard.ModeMonitor, Part: stage(at, guard.Edit{In: guard.InHeader, Name: "X-Kept"})})
 			ctx := metadata.AppendToOutgoingContext(context.Background(), "x-user", "from the client", "x-secret", "s", "x-kept", "k")
-			if _, err := call(serve(t, p, s), ctx, message("a")); err != nil {
+			if _, err := call(ctx, serve(t, p, s), message("a")); err != nil {
 				t.Fatal(err)
 			}
 			if v := got.Get("x-user"); len(v) != 1 || v[0] != "from the guard" {
@@ -194,7 +196,7 @@ func TestPanickingGuard(t *testing.T) {
 		t.Run(at.String(), func(t *testing.T) {
 			var ended done
 			p := pipeline(t, check{at, func(*guard.Exchange, guard.Phase) guard.Decision { panic("a bug") }}, ended.part())
-			_, err := call(serve(t, p, &service{}), context.Background(), message("a"))
+			_, err := call(context.Background(), serve(t, p, &service{}), message("a"))
 			if status.Code(err) != codes.Internal || info(err).GetReason() != string(guard.ReasonPanic) {
 				t.Errorf("got %v", err)
 			}

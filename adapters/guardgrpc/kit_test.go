@@ -2,6 +2,7 @@ package guardgrpc_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -144,7 +145,7 @@ func (s *service) FullDuplexCall(
 	}
 	for {
 		in, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -177,6 +178,6 @@ func message(text string) *testpb.SimpleRequest {
 	return &testpb.SimpleRequest{ResponseStatus: &testpb.EchoStatus{Message: text}}
 }
 
-func call(cc *grpc.ClientConn, ctx context.Context, in *testpb.SimpleRequest, opts ...grpc.CallOption) (*testpb.SimpleResponse, error) {
+func call(ctx context.Context, cc *grpc.ClientConn, in *testpb.SimpleRequest, opts ...grpc.CallOption) (*testpb.SimpleResponse, error) {
 	return testpb.NewTestServiceClient(cc).UnaryCall(ctx, in, opts...)
 }

@@ -30,7 +30,7 @@ func refusal(x *guard.Exchange, d guard.Decision) error {
 }
 
 func refuse(x *guard.Exchange, code codes.Code, d guard.Decision) error {
-	x.Response().SetHead(httpStatus(code), nil)
+	x.Response().SetHead(httpStatus(code), x.Response().Header())  // which guards may have edited
 	st := &spb.Status{Code: int32(code), Message: d.Cause.Title()} //nolint:gosec // codes end at 16
 	detail := func(m proto.Message) {
 		if a, err := anypb.New(m); err == nil {

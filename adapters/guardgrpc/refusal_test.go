@@ -30,7 +30,7 @@ func TestRefusals(t *testing.T) {
 			t.Run(at.String()+"/"+c.String(), func(t *testing.T) {
 				t.Parallel()
 				var ended done
-				_, err := call(serve(t, pipeline(t, refuse(at, c), ended.part()), &service{}), context.Background(), message("a"))
+				_, err := call(context.Background(), serve(t, pipeline(t, refuse(at, c), ended.part()), &service{}), message("a"))
 				got := status.Convert(err)
 				if got.Code() == codes.OK || got.Code() != codes.Code(c.GRPC()) || got.Message() != c.Title() {
 					t.Errorf("got %v %q, want %v %q", got.Code(), got.Message(), codes.Code(c.GRPC()), c.Title())
@@ -50,7 +50,7 @@ func TestRefusals(t *testing.T) {
 func TestRefusalDetails(t *testing.T) {
 	for _, at := range []guard.Phase{guard.RequestHead, guard.RequestBody} {
 		t.Run(at.String(), func(t *testing.T) {
-			_, err := call(serve(t, pipeline(t, check{at, func(*guard.Exchange, guard.Phase) guard.Decision {
+			_, err := call(context.Background(), serve(t, pipeline(t, check{at, func(*guard.Exchange, guard.Phase) guard.Decision {
 				return guard.Decision{
 					Effect: guard.Refuse, Cause: guard.CauseExhausted, Reason: reason,
 					Violations: []guard.Violation{{At: "body:/qty", Rule: "minimum", Text: "must be at least 1"}},
@@ -58,7 +58,7 @@ func TestRefusalDetails(t *testing.T) {
 					Detail:     "kept here", Err: errors.New("kept here"),
 					Findings: []guard.Finding{{Rule: "kept here"}},
 				}
-			}}), &service{}), context.Background(), message("a"))
+			}}), &service{}), message("a"))
 			st := status.Convert(err)
 			var bad *errdetails.BadRequest
 			var retry *errdetails.RetryInfo
@@ -90,9 +90,9 @@ func TestManyViolations(t *testing.T) {
 	for i := range many {
 		many[i] = guard.Violation{At: "body:/items/1/description", Rule: "maxLength", Text: "must be at most 100 characters long"}
 	}
-	_, err := call(serve(t, pipeline(t, check{guard.RequestHead, func(*guard.Exchange, guard.Phase) guard.Decision {
+	_, err := call(context.Background(), serve(t, pipeline(t, check{guard.RequestHead, func(*guard.Exchange, guard.Phase) guard.Decision {
 		return guard.Decision{Effect: guard.Refuse, Cause: guard.CauseInvalid, Reason: reason, Violations: many}
-	}}), &service{}), context.Background(), message("a"))
+	}}), &service{}), message("a"))
 	if status.Code(err) != codes.InvalidArgument || info(err).GetReason() != string(reason) {
 		t.Errorf("got %v", err)
 	}

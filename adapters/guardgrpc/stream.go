@@ -15,15 +15,15 @@ import (
 func (a *adapter) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	c, ctx, err := a.take(ss.Context(), info.FullMethod)
 	defer c.x.End()
-	if err != nil {
-		return err
-	}
-	if c.x.Enforces(guard.RequestBody | guard.ResponseBody) {
-		return unread(c.x)
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	head, ctx := c.answer(ctx)
+	if err != nil {
+		return head.refuse(err)
+	}
+	if c.x.Enforces(guard.RequestBody | guard.ResponseBody) {
+		return head.refuse(unread(c.x))
+	}
 	s := &stream{ServerStream: ss, ctx: ctx, cancel: cancel, answer: head}
 	head.send = func() error { return s.SendHeader(nil) }
 	return s.finish(handler(srv, s))
@@ -94,7 +94,9 @@ func (s *stream) begin(handlers error) error {
 	}
 	s.begun = true
 	err := s.answer.judge(handlers)
-	if err == nil {
+	if err != nil {
+		err = s.answer.refuse(err)
+	} else {
 		err = s.answer.release()
 	}
 	s.refuse(err)

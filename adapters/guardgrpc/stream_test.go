@@ -2,6 +2,7 @@ package guardgrpc_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func converse(t *testing.T, cc *grpc.ClientConn, n int) (back int, header metada
 		back++
 	}
 	header, _ = s.Header()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return back, header, err

@@ -41,11 +41,11 @@ func TestServeHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cc.Close()
-	if _, err := call(cc, context.Background(), message("wild")); status.Code(err) != codes.Unauthenticated {
+	if _, err := call(context.Background(), cc, message("wild")); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("got %v", err)
 	}
 	ctx := metadata.AppendToOutgoingContext(context.Background(), "x-token", "1")
-	if got, err := call(cc, ctx, message("wild")); err != nil || got.GetUsername() != "tame" {
+	if got, err := call(ctx, cc, message("wild")); err != nil || got.GetUsername() != "tame" {
 		t.Errorf("got %v, %v", got, err)
 	}
 	if _, _, err := converse(t, cc, 1); status.Code(err) != codes.Unauthenticated {
@@ -102,7 +102,7 @@ func TestConcurrent(t *testing.T) {
 					cancel()
 					continue
 				}
-				got, err := call(cc, ctx, message(id+" wild"))
+				got, err := call(ctx, cc, message(id+" wild"))
 				switch {
 				case i%10 == 7 && status.Code(err) != codes.PermissionDenied:
 					t.Errorf("%s: got %v", id, err)
@@ -139,7 +139,7 @@ func TestConcurrentCancel(t *testing.T) {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i%30)*100*time.Microsecond)
 			defer cancel()
-			call(cc, ctx, message("a"))
+			call(ctx, cc, message("a"))
 		})
 	}
 	wg.Wait()

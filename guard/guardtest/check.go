@@ -72,20 +72,20 @@ func (s *subject) declarations(g guard.Guard) bool {
 	phases := g.Phases()
 	switch {
 	case phases == 0:
-		s.report.add(rulePhases, "Phases names none: Check is never called")
+		s.report.addf(rulePhases, "Phases names none: Check is never called")
 		return false
 	case phases&^everyPhase != 0:
-		s.report.add(rulePhases, "Phases returns %#b, of which %#b is no phase", phases, phases&^everyPhase)
+		s.report.addf(rulePhases, "Phases returns %#b, of which %#b is no phase", phases, phases&^everyPhase)
 		return false
 	}
 	ok := true
 	for i, r := range g.Reasons() {
 		if !reasonForm.MatchString(string(r)) {
-			s.report.add(ruleReasons, `Reasons returns %q, which is not of the form "guard.cause"`, r)
+			s.report.addf(ruleReasons, `Reasons returns %q, which is not of the form "guard.cause"`, r)
 			ok = false
 		}
 		if slices.Contains(g.Reasons()[:i], r) {
-			s.report.add(ruleReasons, "Reasons returns %q twice", r)
+			s.report.addf(ruleReasons, "Reasons returns %q twice", r)
 		}
 	}
 	return ok
@@ -110,7 +110,7 @@ func (s *subject) watch(mode guard.Mode) bool {
 	probe := &probe{part: s.part, report: s.report}
 	p, err := s.pipeline(mode, probe)
 	if err != nil {
-		s.report.add(ruleUpdate, "the second guard cannot be made: %v", err)
+		s.report.addf(ruleUpdate, "the second guard cannot be made: %v", err)
 		return true
 	}
 	for i := range s.exchanges {
@@ -123,7 +123,7 @@ func (s *subject) watch(mode guard.Mode) bool {
 			probe.call(ctx, p, e)
 		})
 		if !ended {
-			s.report.add(ruleBlocks, "%s: Check at %s did not return in %v", about, guard.Phase(probe.at.Load()), patience)
+			s.report.addf(ruleBlocks, "%s: Check at %s did not return in %v", about, guard.Phase(probe.at.Load()), patience)
 			return false
 		}
 	}

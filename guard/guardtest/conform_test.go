@@ -176,6 +176,11 @@ var broken = []struct {
 		grown.Store(&text)
 	})},
 
+	{"allocates at the end", ruleAllocates, doing(func(x *guard.Exchange, _ guard.Phase) {
+		text := x.Client().String()
+		grown.Store(&text)
+	}).at(guard.Done)},
+
 	{"waits for ever", ruleBlocks, doing(func(*guard.Exchange, guard.Phase) { <-stopped })},
 	{"waits for the client to go", ruleBlocks, doing(func(x *guard.Exchange, _ guard.Phase) { <-x.Context().Done() })},
 	{"lets one exchange wait for another", ruleBlocks, part{phases: guard.RequestHead, check: func() func(*guard.Exchange, guard.Phase) guard.Decision {
@@ -333,6 +338,7 @@ func (masker) Reasons() []guard.Reason { return []guard.Reason{"mask.masked", "m
 
 func (masker) Check(x *guard.Exchange, at guard.Phase) guard.Decision {
 	switch at {
+	default:
 	case guard.RequestHead:
 		x.SetValue(maskerKey{}, new(int))
 		return guard.Decision{Effect: guard.Flag, Reason: "mask.masked", Detail: "will look at " + x.Route()}

@@ -30,7 +30,7 @@ func (s *subject) crowd() bool {
 	for _, mode := range []guard.Mode{guard.ModeEnforce, guard.ModeMonitor} {
 		p, err := s.pipeline(mode, s.part)
 		if err != nil {
-			s.report.add(ruleUpdate, "the guard cannot be made again: %v", err)
+			s.report.addf(ruleUpdate, "the guard cannot be made again: %v", err)
 			return true
 		}
 		for range crowdSize {
@@ -63,12 +63,12 @@ func (s *subject) crowd() bool {
 		return n
 	}
 	if !await(done, sent) {
-		s.report.add(ruleBlocks, "with %d exchanges at once, none of them went on for %v", len(members), patience)
+		s.report.addf(ruleBlocks, "with %d exchanges at once, none of them went on for %v", len(members), patience)
 		return false
 	}
 	for _, m := range members {
 		for _, found := range m.found {
-			s.report.add(found.rule, "%s", found.text)
+			s.report.addf(found.rule, "%s", found.text)
 		}
 	}
 	return true
@@ -78,11 +78,11 @@ func (s *subject) crowd() bool {
 func (s *subject) update(p *guard.Pipeline, mode guard.Mode) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.report.add(ruleUpdate, "Guard(prev), where prev is a guard that it has made, panics: %v", v)
+			s.report.addf(ruleUpdate, "Guard(prev), where prev is a guard that it has made, panics: %v", v)
 		}
 	}()
 	if err := p.Update(guard.Settings{Observer: deaf{}}, s.use(mode, s.part)); err != nil {
-		s.report.add(ruleUpdate, "Guard(prev), where prev is a guard that it has made, fails: %v", err)
+		s.report.addf(ruleUpdate, "Guard(prev), where prev is a guard that it has made, fails: %v", err)
 	}
 }
 

@@ -78,6 +78,7 @@ func ExampleConform() {
 		admin := guard.WithPrincipal(t.Context(), &guard.Principal{Subject: "alice", Roles: []string{"admin"}})
 		guardtest.Conform(t, adminsOnly{}, refused, refused.WithContext(admin))
 	}
+	// Output:
 }
 
 func TestConformExample(t *testing.T) {

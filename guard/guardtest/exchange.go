@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 
@@ -56,8 +57,8 @@ func (e *exchange) behind(p *guard.Pipeline, next http.Handler) http.Handler {
 }
 
 // call makes a call of e as the adapter of another transport does. judge is
-// called for each phase, and says whether to go on; body makes the bytes that
-// guards get.
+// called for each phase, and says whether to go on; at Done it ends the
+// exchange. body makes the bytes that guards get.
 func (e *exchange) call(
 	ctx context.Context, p *guard.Pipeline, body func([]byte) []byte, judge func(x *guard.Exchange, at guard.Phase) bool,
 ) {
@@ -67,7 +68,7 @@ func (e *exchange) call(
 		peer = netip.AddrPort{} // unknown, as on a Unix socket
 	}
 	x := p.Begin(r.Context(), guard.Call{Route: e.pattern, Host: r.Host, Header: r.Header, Peer: peer})
-	defer x.End()
+	defer judge(x, guard.Done)
 	if !judge(x, guard.RequestHead) {
 		return
 	}
@@ -111,9 +112,7 @@ func (a answer) head() http.Header {
 
 func (a answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body) // what is wrong with it is not the answer's matter
-	for name, values := range a.head() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.head())
 	w.WriteHeader(a.status)
 	for i, part := range a.parts {
 		if i > 0 {

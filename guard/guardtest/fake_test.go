@@ -29,7 +29,7 @@ func (t *fakeT) Fatalf(format string, args ...any) {
 }
 
 // run calls f and returns what it failed with.
-func run(f func(t testing.TB)) []string {
+func run(f func(t *fakeT)) []string {
 	t := &fakeT{}
 	func() {
 		defer func() {

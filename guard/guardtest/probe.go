@@ -48,13 +48,13 @@ func (p *probe) Check(x *guard.Exchange, at guard.Phase) (d guard.Decision) {
 	before := look(x, at)
 	defer func() {
 		if v := recover(); v != nil {
-			p.report.add(rulePanics, "%s: Check at %s panics: %v", p.about, at, v)
+			p.report.addf(rulePanics, "%s: Check at %s panics: %v", p.about, at, v)
 			panic(v)
 		}
 	}()
 	d = p.guard.Check(x, at)
 	for _, what := range before.changed(look(x, at)) {
-		p.report.add(ruleEdits, "%s: Check at %s changes %s", p.about, at, what)
+		p.report.addf(ruleEdits, "%s: Check at %s changes %s", p.about, at, what)
 	}
 	p.decided(at, &d)
 	return d
@@ -63,23 +63,23 @@ func (p *probe) Check(x *guard.Exchange, at guard.Phase) (d guard.Decision) {
 // decided looks at a decision as Check returned it.
 func (p *probe) decided(at guard.Phase, d *guard.Decision) {
 	if phases := p.guard.Phases(); phases != p.phases {
-		p.report.add(rulePhases, "Phases returned %s when the pipeline was built, and %s later", p.phases, phases)
+		p.report.addf(rulePhases, "Phases returned %s when the pipeline was built, and %s later", p.phases, phases)
 	}
 	if reasons := p.guard.Reasons(); !slices.Equal(reasons, p.reasons) {
-		p.report.add(ruleReasons, "Reasons returned %q when the pipeline was built, and %q later", p.reasons, reasons)
+		p.report.addf(ruleReasons, "Reasons returned %q when the pipeline was built, and %q later", p.reasons, reasons)
 	}
 	p.report.gave(d.Reason)
 	switch {
 	case d.Effect > guard.Allow && d.Reason == "":
-		p.report.add(ruleReasons, "%s: Check at %s decides %s without a reason", p.about, at, d.Effect)
+		p.report.addf(ruleReasons, "%s: Check at %s decides %s without a reason", p.about, at, d.Effect)
 	case d.Reason != "" && !slices.Contains(p.reasons, d.Reason):
-		p.report.add(ruleReasons, "%s: Check at %s gives the reason %q, which Reasons does not return", p.about, at, d.Reason)
+		p.report.addf(ruleReasons, "%s: Check at %s gives the reason %q, which Reasons does not return", p.about, at, d.Reason)
 	}
 	switch {
 	case d.Effect > guard.Refuse:
-		p.report.add(ruleCause, "%s: Check at %s returns the effect %d, which is none", p.about, at, d.Effect)
+		p.report.addf(ruleCause, "%s: Check at %s returns the effect %d, which is none", p.about, at, d.Effect)
 	case d.Effect == guard.Refuse && !isKnown(d.Cause):
-		p.report.add(ruleCause, "%s: Check at %s refuses with the cause %d, which is none", p.about, at, d.Cause)
+		p.report.addf(ruleCause, "%s: Check at %s refuses with the cause %d, which is none", p.about, at, d.Cause)
 	}
 	p.readable(at, d)
 	p.decisions = append(p.decisions, *d)
@@ -99,11 +99,11 @@ func (p *probe) readable(at guard.Phase, d *guard.Decision) {
 	}
 	for _, text := range texts {
 		if strings.Contains(text, Canary) {
-			p.report.add(ruleLeaks, "%s: Check at %s repeats the client's own value to it: %q", p.about, at, text)
+			p.report.addf(ruleLeaks, "%s: Check at %s repeats the client's own value to it: %q", p.about, at, text)
 		}
 		for what, secret := range secrets(d) {
 			if strings.Contains(text, secret) {
-				p.report.add(ruleLeaks, "%s: Check at %s has its %s in %q, which clients read", p.about, at, what, text)
+				p.report.addf(ruleLeaks, "%s: Check at %s has its %s in %q, which clients read", p.about, at, what, text)
 			}
 		}
 	}
@@ -141,13 +141,13 @@ func (p *probe) send(ctx context.Context, pl *guard.Pipeline, e *exchange) {
 	if res.Refused.Refused() {
 		received.Write(res.Body)
 		if strings.Contains(received.String(), Canary) {
-			p.report.add(ruleLeaks, "%s: the refusal %s repeats the client's own value to it", p.about, res.Refused.Reason)
+			p.report.addf(ruleLeaks, "%s: the refusal %s repeats the client's own value to it", p.about, res.Refused.Reason)
 		}
 	}
 	for i := range p.decisions {
 		for what, secret := range secrets(&p.decisions[i]) {
 			if strings.Contains(received.String(), secret) {
-				p.report.add(ruleLeaks, "%s: the client gets the %s %q", p.about, what, secret)
+				p.report.addf(ruleLeaks, "%s: the client gets the %s %q", p.about, what, secret)
 			}
 		}
 	}
@@ -157,7 +157,13 @@ func (p *probe) send(ctx context.Context, pl *guard.Pipeline, e *exchange) {
 // call makes a call of e as another transport than net/http does, with bodies
 // whose memory is watched.
 func (p *probe) call(ctx context.Context, pl *guard.Pipeline, e *exchange) {
-	e.call(ctx, pl, p.body, func(x *guard.Exchange, at guard.Phase) bool { return !x.Judge(at).Refused() })
+	e.call(ctx, pl, p.body, func(x *guard.Exchange, at guard.Phase) bool {
+		if at == guard.Done {
+			x.End()
+			return false
+		}
+		return !x.Judge(at).Refused()
+	})
 	p.decisions = nil
 }
 
@@ -173,10 +179,10 @@ func (p *probe) body(b []byte) []byte {
 // forgotten checks that nothing is left of the exchanges that have ended.
 func (p *probe) forgotten() {
 	if !collected(p.exchanges) {
-		p.report.add(ruleKeeps, "the guard keeps an Exchange, or something that leads to it, after the end")
+		p.report.addf(ruleKeeps, "the guard keeps an Exchange, or something that leads to it, after the end")
 		return // and with it whatever it has
 	}
 	if !collected(p.bodies) {
-		p.report.add(ruleKeeps, "the guard keeps bytes of a body after the end")
+		p.report.addf(ruleKeeps, "the guard keeps bytes of a body after the end")
 	}
 }

@@ -21,8 +21,8 @@ type report struct {
 // maxFound is how many violations of one rule are told.
 const maxFound = 3
 
-// add reports that a rule is broken.
-func (r *report) add(rule, format string, args ...any) {
+// addf reports that a rule is broken.
+func (r *report) addf(rule, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	text := fmt.Sprintf(format, args...)

@@ -28,9 +28,12 @@ import (
 // returns what became of it. There is no server: the response is recorded.
 //
 // r may be one for a server ([httptest.NewRequest]) or for a client
-// ([http.NewRequest]). It is copied, but its body is read. The test fails if a
-// refusal was answered with a 2xx status. A handler that panics with
-// [http.ErrAbortHandler] is reported in the Result; other panics go on.
+// ([http.NewRequest]). It is copied, but its body is read. A principal that its
+// context has from [guard.WithPrincipal] stays, unless [As] names another.
+//
+// The test fails if a refusal was answered with a 2xx status. A handler that
+// panics with [http.ErrAbortHandler] is reported in the Result; other panics go
+// on.
 //
 // Safe for concurrent use if h is.
 func Send(t testing.TB, h http.Handler, r *http.Request, opts ...Option) Result {
@@ -59,20 +62,23 @@ func alwaysOK(h http.Header) bool {
 
 // request returns the request that a server would have got for r.
 func (o *options) request(r *http.Request) *http.Request {
+	principal := o.principal
+	if x := guard.From(r.Context()); x != nil && principal == nil {
+		principal = x.Principal()
+	}
 	// The exchange that WithPrincipal puts into the context is the outermost
 	// one: pipelines share with it what they decide.
-	r = r.Clone(guard.WithPrincipal(r.Context(), o.principal))
+	r = r.Clone(guard.WithPrincipal(apart{r.Context()}, principal))
 	if o.addr != "" {
 		r.RemoteAddr = o.addr
 	}
 	if r.RemoteAddr == "" {
 		r.RemoteAddr = defaultAddr
 	}
-	if r.RequestURI == "" {
+	r.Host = cmp.Or(r.Host, r.URL.Host, "example.com")
+	if r.RequestURI == "" { // a client's: its URL says where to send it, too
 		r.RequestURI = r.URL.RequestURI()
-	}
-	if r.Host == "" {
-		r.Host = cmp.Or(r.URL.Host, "example.com")
+		r.URL.Scheme, r.URL.Host = "", ""
 	}
 	if r.Method == "" {
 		r.Method = http.MethodGet
@@ -81,6 +87,18 @@ func (o *options) request(r *http.Request) *http.Request {
 		r.Body = http.NoBody
 	}
 	return r
+}
+
+// apart hides the exchange of a context: a request that is sent twice is two
+// exchanges.
+type apart struct{ context.Context }
+
+func (c apart) Value(key any) any {
+	v := c.Context.Value(key)
+	if _, ok := v.(*guard.Exchange); ok {
+		return nil
+	}
+	return v
 }
 
 // serve lets h answer r, whose context comes from guard.WithPrincipal.
@@ -103,6 +121,9 @@ func serve(h http.Handler, r *http.Request) Result {
 	for _, d := range res.Decisions {
 		if d.Refused() {
 			res.Refused = d
+			// Of two pipelines the outer one has reached its handler, which is
+			// the inner one that refuses.
+			res.Reached = res.Reached && d.Phase&(guard.RequestHead|guard.RequestBody) == 0
 			break
 		}
 	}

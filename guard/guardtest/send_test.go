@@ -58,7 +58,7 @@ func TestSend(t *testing.T) {
 			if tt.reason == "" && string(res.Body) != string(tt.want.Body) {
 				t.Errorf("got the body %q, want %q", res.Body, tt.want.Body)
 			}
-			if tt.name != "inside another" && res.Reached != tt.want.Reached {
+			if res.Reached != tt.want.Reached {
 				t.Errorf("got Reached %t, want %t", res.Reached, tt.want.Reached)
 			}
 		})
@@ -94,6 +94,21 @@ func TestSendFromClientRequest(t *testing.T) {
 	}
 }
 
+func TestSendTwice(t *testing.T) {
+	h := pipeline(t, gate).Handler(ok)
+	r := httptest.NewRequest("DELETE", "/", nil)
+	r = r.WithContext(guard.WithPrincipal(r.Context(), &bob))
+	for range 2 {
+		if res := guardtest.Send(t, h, r); res.Refused.Reason != "gate.role" || len(res.Decisions) != 1 {
+			t.Errorf("got %v, want one refusal of bob", res)
+		}
+	}
+	admin := guard.Principal{Subject: "carol", Roles: []string{"admin"}}
+	if res := guardtest.Send(t, h, r, guardtest.As(admin)); res.Status != 200 || len(res.Decisions) != 0 {
+		t.Errorf("got %v, want the admin let through", res)
+	}
+}
+
 func TestSendFails(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	// Middleware that answers 200 whatever happens inside.
@@ -105,9 +120,9 @@ func TestSendFails(t *testing.T) {
 			w.WriteHeader(http.StatusOK)
 		})
 	}
-	expect(t, run(func(t testing.TB) { guardtest.Send(t, hides("text/plain"), r) }), "a refusal was answered 200, refused by guardtest_test: gate.missing")
-	expect(t, run(func(t testing.TB) { guardtest.Send(t, hides("application/grpc-web+proto"), r) }))
-	expect(t, run(func(t testing.TB) { guardtest.Send(t, ok, r, guardtest.From("localhost")) }), `From("localhost"): neither an address nor one with a port`)
+	expect(t, run(func(t *fakeT) { guardtest.Send(t, hides("text/plain"), r) }), "a refusal was answered 200, refused by guardtest_test: gate.missing")
+	expect(t, run(func(t *fakeT) { guardtest.Send(t, hides("application/grpc-web+proto"), r) }))
+	expect(t, run(func(t *fakeT) { guardtest.Send(t, ok, r, guardtest.From("localhost")) }), `From("localhost"): neither an address nor one with a port`)
 }
 
 func TestSendLetsPanicsGoOn(t *testing.T) {

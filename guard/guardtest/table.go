@@ -4,6 +4,7 @@ import (
 	"flag"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -117,7 +118,7 @@ func (tab *table) run(t testing.TB, h http.Handler, file string, lines []string)
 				t.Errorf("%s:%d: %s\n\tno Persona is named %q", file, i+1, row.request, row.persona)
 				continue
 			}
-			opts = append(opts[:len(opts):len(opts)], persona...)
+			opts = append(slices.Clip(opts), persona...)
 		}
 		res := Send(t, h, r, opts...)
 		switch got := res.outcome(); {

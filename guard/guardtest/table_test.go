@@ -35,7 +35,7 @@ func TestTableSends(t *testing.T) {
 	for line, want := range map[string]string{
 		"GET /a?b=c%20d":                          "GET example.com/a?b=c%20d ||[]",
 		`POST /a  {"b": "c => 200 allow"}`:        `POST example.com/a {"b": "c => 200 allow"}|application/json|[]`,
-		"DELETE http://api.example.net/a":         "DELETE api.example.nethttp://api.example.net/a ||[]",
+		"PUT http://api.example.net/a":            "PUT api.example.net/a ||[]",
 		"X-Note: a: b\nx-note:c\n@bob GET /a":     `GET example.com/a ||["a: b" "c"]`,
 		"Content-Type: text/csv\n@bob POST /a 7,": "POST example.com/a 7,|text/csv|[]",
 		"Host: api.example.org\n@bob GET /a":      "GET api.example.org/a ||[]",
@@ -75,12 +75,12 @@ func TestTableFails(t *testing.T) {
 		{"# nothing", "holds no request"},
 	} {
 		file := write(t, tt.lines)
-		expect(t, run(func(t testing.TB) { guardtest.Table(t, h, file, personas...) }), tt.want)
+		expect(t, run(func(t *fakeT) { guardtest.Table(t, h, file, personas...) }), tt.want)
 		if got := read(t, file); got != tt.lines {
 			t.Errorf("%q: rewritten without being asked: %q", tt.lines, got)
 		}
 	}
-	expect(t, run(func(t testing.TB) { guardtest.Table(t, h, "testdata/none.txt") }), "testdata/none.txt")
+	expect(t, run(func(t *fakeT) { guardtest.Table(t, h, "testdata/none.txt") }), "testdata/none.txt")
 }
 
 func TestTableUpdates(t *testing.T) {
@@ -107,14 +107,16 @@ X-Note: 1
 @nobody GET /a => 200 allow
 `
 	// A flag of the test's own is what most have.
-	flag.Bool("update", false, "")
+	if flag.Lookup("update") == nil {
+		flag.Bool("update", false, "")
+	}
 	for _, name := range []string{"guardtest.update", "update"} {
 		t.Run(name, func(t *testing.T) {
 			flag.Set(name, "true")
 			t.Cleanup(func() { flag.Set(name, "false") })
 			file := write(t, before)
 			h := pipeline(t, gate).Handler(echo)
-			expect(t, run(func(t testing.TB) { guardtest.Table(t, h, file, personas...) }), "no Persona")
+			expect(t, run(func(t *fakeT) { guardtest.Table(t, h, file, personas...) }), "no Persona")
 			if got := read(t, file); got != after {
 				t.Errorf("got:\n%s\nwant:\n%s", got, after)
 			}

@@ -26,7 +26,7 @@ const deadline = 5 * patience
 func (s *subject) wire() bool {
 	p, err := s.pipeline(guard.ModeMonitor, s.part)
 	if err != nil {
-		s.report.add(ruleUpdate, "the guard cannot be made again: %v", err)
+		s.report.addf(ruleUpdate, "the guard cannot be made again: %v", err)
 		return true
 	}
 	srv := newServer()
@@ -40,12 +40,12 @@ func (s *subject) wire() bool {
 			}
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			s.report.add(ruleBlocks, "%s, monitored: no answer in %v", e, deadline)
+			s.report.addf(ruleBlocks, "%s, monitored: no answer in %v", e, deadline)
 			go srv.http.Close() // it waits for the handler
 			return false
 		}
 		if err != nil {
-			s.report.add(ruleEdits, "%s, monitored: no answer: %v", e, err)
+			s.report.addf(ruleEdits, "%s, monitored: no answer: %v", e, err)
 		}
 	}
 	srv.http.Close()
@@ -58,7 +58,7 @@ func (s *subject) compare(e *exchange, without, with heard) {
 		"the client gets":  {without.client, with.client},
 	} {
 		if a, b := difference(got[0], got[1]); a != b {
-			s.report.add(ruleEdits, "%s: %s %q with the guard monitored, and %q without it", e, what, b, a)
+			s.report.addf(ruleEdits, "%s: %s %q with the guard monitored, and %q without it", e, what, b, a)
 		}
 	}
 }
