@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/palegate/palegate/guard/payload"
 	"github.com/palegate/palegate/internal/bufpool"
 )
 
@@ -30,10 +29,9 @@ func (x *Exchange) requestBody(r *http.Request) (*body, Decision) {
 		r.Body = b
 		return b, Decision{}
 	}
-	if outer, ok := r.Body.(*body); ok && outer.replayed() {
+	if outer, ok := r.Body.(*body); ok && outer.share(b) {
 		// A pipeline around this one has read it, and nobody between has put
 		// another body in its place.
-		b.data = outer.data
 		return b, x.judgeBody(b, r)
 	}
 	if d := b.read(r); d.Refused() {
@@ -50,19 +48,15 @@ func (x *Exchange) judgeBody(b *body, r *http.Request) Decision {
 		r.Trailer = x.direct.Trailer // complete, now that the body was read
 	}
 	m.trailer = r.Trailer
-	m.SetBody(payload.New(b.data))
-	if d := x.judge(RequestBody); d.Refused() {
+	left, edited, d := x.judgeMessage(m, RequestBody, b.data)
+	if d.Refused() {
 		b.release()
 		return d
 	}
-	m.hasBody = false
-	if b.buf == nil && !m.edited {
+	if b.buf == nil && !edited {
 		return Decision{}
 	}
-	r = m.http // an edit of the header has copied it, not the request
-	if edited, ok := m.Edited(); ok {
-		b.data = edited
-	}
+	b.data = left
 	r.Body = b
 	tellLength(m, int64(len(b.data)))
 	return Decision{}
@@ -159,11 +153,15 @@ func fill(buf *bufpool.Buffer, r io.Reader, limit int64) error {
 	}
 }
 
-// replayed reports whether b has the whole body, judged.
-func (b *body) replayed() bool {
+// share gives inner what b has of the body, if that is all of it.
+func (b *body) share(inner *body) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.watched && !b.released && b.off == 0
+	if b.watched || b.released || b.off > 0 {
+		return false
+	}
+	inner.buf, inner.data = b.buf.Share(), b.data
+	return true
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -218,9 +216,7 @@ func (b *body) judgeWatched() {
 	if b.unreadable {
 		x.decide(RequestBody, Decision{Effect: Refuse, Cause: CauseInternal, Reason: ReasonUnread, Shadow: true})
 	} else {
-		x.request.SetBody(payload.New(b.buf.B))
-		x.judge(RequestBody)
-		x.request.hasBody = false
+		x.judgeMessage(&x.request, RequestBody, b.buf.B)
 	}
 	bufpool.Put(b.buf)
 	b.buf = nil

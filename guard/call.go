@@ -35,6 +35,7 @@ type Call struct {
 //	if b, ok := x.Request().Edited(); ok {
 //		message = b
 //	}
+//	x.Reach()
 //	…
 //
 // Handlers must get x.Context(). If ctx belongs to an exchange already, the
@@ -51,16 +52,56 @@ func (p *Pipeline) Begin(ctx context.Context, c Call) *Exchange {
 // Judge lets every guard judge x at a phase and returns the refusal to answer
 // with, if [Decision.Refused] says that it is one. What a refused exchange
 // would do next is refused as well.
+//
+// A message that an enforced guard is to see must be there and within [Limits].
+// Judged after the end of the exchange, everything is refused that a guard
+// would have had to see.
 func (x *Exchange) Judge(at Phase) Decision {
 	if x.refusal != nil {
 		return *x.refusal
 	}
-	d := x.judge(at)
-	if at == ResponseHead || d.Refused() {
+	d := x.unread(at)
+	if !d.Refused() {
+		d = x.judge(at)
+	}
+	switch {
+	case d.Refused():
+		x.response.header = http.Header{} // nothing of the handler's goes with a refusal
+		x.applyLater(x.response.header)
+	case at == ResponseHead:
 		x.applyLater(x.response.Header())
 	}
 	return d
 }
+
+// unread refuses a message that enforced guards cannot be shown.
+func (x *Exchange) unread(at Phase) Decision {
+	m, limit := &x.request, x.plan.settings.Limits.Request
+	if at == ResponseBody {
+		m, limit = &x.response, x.plan.settings.Limits.Response
+	}
+	if at&(RequestBody|ResponseBody) == 0 || !x.Enforces(at) || !m.hasBody {
+		return Decision{}
+	}
+	d := Decision{Effect: Refuse, Cause: CauseTooLarge, Reason: ReasonTooLarge}
+	if err := m.body.Load(); err != nil {
+		d = Decision{Effect: Refuse, Cause: CauseMediaType, Reason: ReasonUnread, Detail: err.Error()}
+	} else if int64(len(m.body.Bytes())) <= limit {
+		return Decision{}
+	}
+	if at == ResponseBody {
+		d.Cause = CauseInternal
+	}
+	return x.decide(at, d)
+}
+
+// Decide records a decision that the adapter itself has made at a phase, about
+// a body that guards could not be shown, say, and tells the observer. It
+// returns d as recorded; what is refused stays refused.
+func (x *Exchange) Decide(at Phase, d Decision) Decision { return x.decide(at, d) }
+
+// Reach notes that the exchange comes to its handler; see [Exchange.Reached].
+func (x *Exchange) Reach() { x.shared.setReached(true) }
 
 // End ends the exchange: its Done phase runs, and what it holds is freed.
 // Ending twice does nothing.
@@ -71,14 +112,16 @@ func (x *Exchange) End() { x.end() }
 func (m *Message) SetBody(b payload.Body) {
 	m.x.judging.Lock()
 	defer m.x.judging.Unlock()
-	m.body, m.hasBody, m.edited = b, !m.x.ended, false
+	m.setBody(b)
 }
 
 // SetHead gives the response's status, as HTTP has it, and its header.
 func (m *Message) SetHead(status int, h http.Header) {
-	m.status, m.header = status, h
+	m.x.judging.Lock()
+	defer m.x.judging.Unlock()
+	m.setHead(status, h)
 }
 
 // Edited returns the body that guards have put in the place of the one given
-// by SetBody, if they have.
+// by SetBody, if they have. It is gone when the exchange has ended.
 func (m *Message) Edited() ([]byte, bool) { return m.body.Bytes(), m.edited }

@@ -26,7 +26,10 @@ type Edit struct {
 	In   Place
 	Body []byte // InBody: the new body. The pipeline takes the slice over
 
-	Name string // elsewhere: which field, parameter or cookie
+	// Name is, elsewhere, the field, parameter or cookie. A field's name in the
+	// spelling of net/http.Header, such as "Ratelimit-Policy", costs no
+	// allocation.
+	Name string
 	// Values replaces all values of Name; nil removes it. The slice is not
 	// copied, so a guard that sets the same values on every answer can share
 	// one and need not allocate.

@@ -70,6 +70,12 @@ type shared struct {
 	values    []keyValue
 }
 
+func (s *shared) setReached(reached bool) {
+	s.mu.Lock()
+	s.reached = reached
+	s.mu.Unlock()
+}
+
 type keyValue struct{ key, value any }
 
 // exchangeContext is the context in which the exchange can be found. It is
@@ -121,6 +127,7 @@ func (x *Exchange) begin(ctx context.Context) {
 	if outer := From(ctx); outer != nil {
 		x.parent = outer
 		x.shared = outer.shared
+		x.shared.setReached(false) // of what comes next this exchange is the gate
 		x.principal = outer.Principal()
 	}
 }
@@ -261,7 +268,8 @@ func (x *Exchange) Decisions() []Decision {
 	return slices.Clone(x.shared.decisions)
 }
 
-// Reached reports whether the exchange has come to the handler.
+// Reached reports whether the exchange has come to the handler: that of the
+// innermost pipeline, where there are several.
 func (x *Exchange) Reached() bool {
 	x.shared.mu.Lock()
 	defer x.shared.mu.Unlock()

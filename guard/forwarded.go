@@ -91,7 +91,6 @@ func lastComma(s string) int {
 			if slashes%2 == 0 {
 				quoted = !quoted
 			}
-			i -= slashes
 		}
 	}
 	return -1

@@ -37,6 +37,7 @@ package guard
 //   - It keeps neither the exchange nor bytes of its bodies after it returns.
 //     State of its own for one exchange goes to [Exchange.SetValue].
 //   - It refuses with a known [Cause] and a [Reason] from Reasons.
+//   - It allocates nothing where it allows.
 //   - It neither blocks nor panics; a dependency that fails is reported in
 //     [Decision].Err.
 //   - What clients may read (Reason, Violations) repeats neither Detail nor

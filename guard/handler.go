@@ -48,7 +48,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer body.release()
 	}
 	if x.phases&(ResponseHead|ResponseBody|Done) == 0 {
-		x.hand()
+		x.Reach()
 		h.next.ServeHTTP(w, x.request.http)
 		return
 	}
@@ -69,26 +69,16 @@ func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
 	}
 	if x.Enforces(ResponseHead | ResponseBody) {
 		// A refused response must stop a handler that ignores write errors.
-		ctx, cancel := context.WithCancelCause(x.ctx.Context)
-		defer cancel(nil)
-		x.ctx.Context = ctx
-		x.stop = cancel
+		x.ctx.Context, x.stop = context.WithCancelCause(x.ctx.Context)
 	}
 	if x.Enforces(ResponseBody) {
 		plainResponse(&x.request)
 	}
 	rw := newWriter(x, w)
 	defer rw.base().release()
-	x.hand()
+	x.Reach()
 	next.ServeHTTP(rw, r)
 	rw.base().finish()
-}
-
-// hand notes that the exchange has come to the handler.
-func (x *Exchange) hand() {
-	x.shared.mu.Lock()
-	x.shared.reached = true
-	x.shared.mu.Unlock()
 }
 
 // plainResponse asks the handler for an answer that guards can read: a

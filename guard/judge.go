@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"github.com/palegate/palegate/guard/payload"
 )
 
 // Reasons of the pipeline itself. Decisions for them name the guard "body" or,
@@ -22,7 +24,7 @@ const (
 	ReasonPartial   Reason = "body.partial"      // a part (206) of a response that guards must see whole
 	ReasonHijacked  Reason = "body.hijacked"     // a connection taken over, with guards that must see the response
 	ReasonOpaque    Reason = "body.opaque"       // flagged: a response of a media type that no guard reads
-	ReasonUnread    Reason = "body.unread"       // in shadow: monitored guards did not get to see a body
+	ReasonUnread    Reason = "body.unread"       // guards did not get to see a body; in shadow if all of them are monitored
 )
 
 // bodyGuard is the name under which the pipeline itself decides about bodies.
@@ -65,7 +67,35 @@ func (x *Exchange) judge(at Phase) (d Decision) {
 	}
 	x.judging.Lock()
 	defer x.judging.Unlock()
+	return x.judgeLocked(at)
+}
+
+// judgeHead lets the guards judge a response's head.
+func (x *Exchange) judgeHead(status int, h http.Header) Decision {
+	x.judging.Lock()
+	defer x.judging.Unlock()
+	x.response.setHead(status, h)
+	return x.judgeLocked(ResponseHead)
+}
+
+// judgeMessage lets the guards judge b as a body of m, and returns what they
+// leave of it and whether that is something else. Only meanwhile is it there
+// for Message.Body: its memory may be lent.
+func (x *Exchange) judgeMessage(m *Message, at Phase, b []byte) (left []byte, edited bool, d Decision) {
+	x.judging.Lock()
+	defer x.judging.Unlock()
+	m.setBody(payload.New(b))
+	d = x.judgeLocked(at)
+	left, edited = m.body.Bytes(), m.edited
+	m.clearBody()
+	return left, edited, d
+}
+
+func (x *Exchange) judgeLocked(at Phase) (d Decision) {
 	if x.ended && at != Done {
+		if x.Enforces(at) {
+			return Decision{Effect: Refuse, Cause: CauseGone, Reason: ReasonGone, Phase: at}
+		}
 		return d
 	}
 	for i := 0; i < len(x.plan.slots) && !d.Refused(); {
@@ -87,9 +117,9 @@ func (x *Exchange) run(at Phase, i int) (next int, d Decision) {
 				Detail: fmt.Sprintf("%v\n%s", v, debug.Stack()), Err: errPanic,
 			})
 		}
-		x.checks = false
+		x.check(false)
 	}()
-	x.checks = true
+	x.check(true)
 	for ; i < len(x.plan.slots); i++ {
 		s := &x.plan.slots[i]
 		if s.phases&at == 0 || x.skip&(1<<i) != 0 {
@@ -104,6 +134,13 @@ func (x *Exchange) run(at Phase, i int) (next int, d Decision) {
 		}
 	}
 	return i, Decision{}
+}
+
+// check notes whether a Check runs.
+func (x *Exchange) check(runs bool) {
+	x.mu.Lock()
+	x.checks = runs
+	x.mu.Unlock()
 }
 
 // settle makes a decision of the guard in s take effect, or not, and records
@@ -230,11 +267,15 @@ func (x *Exchange) end() {
 		return
 	}
 	x.ended = true
-	x.request.hasBody, x.response.hasBody = false, false
+	x.request.clearBody()
+	x.response.clearBody()
 	x.judging.Unlock()
 	x.judge(Done)
 	x.later.free()
 	x.later = nil
+	if x.stop != nil {
+		x.stop(nil)
+	}
 }
 
 // hint tells the observer, once, of forwarding headers from a peer that looks

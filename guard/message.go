@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/palegate/palegate/guard/payload"
 )
@@ -20,7 +21,7 @@ type Message struct {
 	http       *http.Request
 	header     http.Header
 	trailer    http.Header
-	status     int
+	status     atomic.Int32
 	body       payload.Body
 	hasBody    bool
 	edited     bool // a guard replaced the body
@@ -49,7 +50,7 @@ func (m *Message) HTTP() *http.Request {
 
 // Status returns the response's status code as HTTP has it, from ResponseHead
 // on. It is 0 before, and for a request.
-func (m *Message) Status() int { return m.status }
+func (m *Message) Status() int { return int(m.status.Load()) }
 
 // Header returns the header. Keys are canonical, as in net/http.
 func (m *Message) Header() http.Header {
@@ -64,10 +65,12 @@ func (m *Message) Header() http.Header {
 func (m *Message) Trailer() http.Header { return m.trailer }
 
 // Body returns the body at RequestBody or ResponseBody: the whole of it, or
-// the message or unit of a stream that is being judged. At other phases it
-// returns [ErrNoBody]. An empty body is no error.
+// the message or unit of a stream that is being judged. An empty body is no
+// error. At other phases, and outside Check, it returns [ErrNoBody].
 func (m *Message) Body() (*payload.Body, error) {
-	if !m.hasBody {
+	m.x.mu.Lock()
+	defer m.x.mu.Unlock()
+	if !m.hasBody || !m.x.checks {
 		return nil, ErrNoBody
 	}
 	if err := m.body.Load(); err != nil {
@@ -89,7 +92,10 @@ func (m *Message) Body() (*payload.Body, error) {
 // Accept-Ranges).
 func (m *Message) Stage(e Edit) {
 	x := m.x
-	if !x.checks {
+	x.mu.Lock()
+	checks := x.checks
+	x.mu.Unlock()
+	if !checks {
 		return // not called in Check
 	}
 	if x.edits == nil {
@@ -98,11 +104,28 @@ func (m *Message) Stage(e Edit) {
 	x.edits.list = append(x.edits.list, staged{Edit: e, response: m.isResponse})
 }
 
+func (m *Message) setHead(status int, h http.Header) {
+	m.status.Store(int32(status)) //nolint:gosec // HTTP's have three digits
+	m.header = h
+}
+
+func (m *Message) setBody(b payload.Body) {
+	m.x.mu.Lock()
+	defer m.x.mu.Unlock()
+	m.body, m.hasBody, m.edited = b, !m.x.ended, false
+}
+
+func (m *Message) clearBody() {
+	m.x.mu.Lock()
+	defer m.x.mu.Unlock()
+	m.body, m.hasBody, m.edited = payload.Body{}, false, false
+}
+
 // apply makes an edit that a guard staged take effect.
 func (m *Message) apply(e *staged) {
 	switch {
 	case e.In == InBody:
-		m.body = payload.New(e.Body)
+		m.setBody(payload.New(e.Body))
 		m.edited = true
 	case !m.isResponse:
 		if m.HTTP() != nil {

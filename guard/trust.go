@@ -73,9 +73,7 @@ var forwardingHeaders = [...]string{
 var (
 	// nat64 is the Well-Known Prefix of RFC 6052 §2.1.
 	nat64 = netip.MustParsePrefix("64:ff9b::/96")
-	// thisNetwork and sharedSpace (RFC 6598, carrier-grade NAT) are the local
-	// networks that netip.Addr has no method for.
-	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
+	// sharedSpace is the carrier-grade NAT's (RFC 6598).
 	sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 )
 
@@ -300,6 +298,5 @@ func plainAddr(a netip.Addr) netip.Addr {
 
 // isLocal reports whether a cannot be a host of the public Internet.
 func isLocal(a netip.Addr) bool {
-	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() ||
-		sharedSpace.Contains(a) || thisNetwork.Contains(a)
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a)
 }

@@ -18,6 +18,9 @@ var (
 	refPort = `:(?:[0-9]{1,5}|_` + refToken + `)`
 	refNode = regexp.MustCompile(`^(?:([0-9.]+)` + refPort + `|\[([^\]]*:[^\]]*)\](?:` + refPort + `)?)$`)
 
+	// 10/8, 127/8, 192.168/16, 172.16/12, 169.254/16 and 100.64/10 in hex.
+	refLocal = regexp.MustCompile(`^(?:0a|7f|c0a8:|ac1|a9fe:|64[4-7])`)
+
 	refPair    = refToken + `=(?:"(?:[^"\\]|\\.)*"|[^"\\,; \t]*)`
 	refElement = regexp.MustCompile(`(?s)^[ \t]*(?:` + refPair + `)?[ \t]*(?:;[ \t]*(?:` + refPair + `)?[ \t]*)*$`)
 	refParts   = regexp.MustCompile(`(?s)[^;=\s]+=(?:"(?:[^"\\]|\\.)*"|[^;]*)`)
@@ -37,9 +40,7 @@ func refParse(s string) (netip.Addr, bool) {
 	}
 	a = a.WithZone("").Unmap()
 	if v4, ok := strings.CutPrefix(a.StringExpanded(), "0064:ff9b:0000:0000:0000:0000:"); ok {
-		local := regexp.MustCompile(`^(0a|7f|00|c0a8:|ac1|a9fe:|64[4-7])`)
-		inner := regexp.MustCompile(`^ac[02-9a-f]|^64[0-38-9a-f]`)
-		if !local.MatchString(v4) || inner.MatchString(v4) {
+		if !refLocal.MatchString(v4) {
 			b := a.As16()
 			a = netip.AddrFrom4([4]byte(b[12:]))
 		}

@@ -122,6 +122,8 @@ func TestTrustXForwardedFor(t *testing.T) {
 		{"text after bracket", peer, []string{"[2001:db8::1]80"}, "10.0.0.1"},
 		{"IPv4 in brackets", peer, []string{"[192.0.2.1]"}, "10.0.0.1"},
 		{"zone of IPv4", peer, []string{"192.0.2.1%eth0"}, "10.0.0.1"},
+		{"zone of IPv4 with colons", peer, []string{"192.0.2.1%::"}, "10.0.0.1"},
+		{"number over 255", peer, []string{"192.0.2.256"}, "10.0.0.1"},
 		{"empty zone", peer, []string{"fe80::1%"}, "10.0.0.1"},
 		{"endless zone", peer, []string{"fe80::1%" + many(200, "a")}, "10.0.0.1"},
 
@@ -201,6 +203,10 @@ func TestTrustForwarded(t *testing.T) {
 		{"bad name", []string{"f(or=1;for=7.7.7.7"}, "10.0.0.1"},
 		{"text after quotes", []string{`for="7.7.7.7"x`}, "10.0.0.1"},
 		{"text before quotes", []string{`for=x"7.7.7.7"`}, "10.0.0.1"},
+		{"parameter after quotes", []string{`for="7.7.7.7"x=y`}, "10.0.0.1"},
+		{"parameter after space", []string{`for=7.7.7.7 x=y`}, "10.0.0.1"},
+		{"quotes in a token", []string{`for=7.7.7.7;x=a"b"`}, "10.0.0.1"},
+		{"backslash in a token", []string{`for=7.7.7.7;x=a\b`}, "10.0.0.1"},
 		{"two words", []string{"for=7.7.7.7 8.8.8.8"}, "10.0.0.1"},
 		{"quote left open", []string{`for=6.6.6.6, for="7.7.7.7`}, "10.0.0.1"},
 		{"quote never opened", []string{`for=6.6.6.6, for=7.7.7.7"`}, "10.0.0.1"},
@@ -417,6 +423,7 @@ func TestTrustSuspicious(t *testing.T) {
 		{"no header", Trust{}, "192.168.1.1", "Accept", false},
 		{"public peer", Trust{}, "192.0.2.1", "X-Forwarded-For", false},
 		{"trusted peer", proxied, "10.0.0.1", "X-Forwarded-For", false},
+		{"trusted peer, mapped", proxied, "::ffff:10.0.0.1", "X-Forwarded-For", false},
 		{"hops", Trust{Hops: 1}, "192.168.1.1", "X-Forwarded-For", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -35,6 +35,7 @@ type writer struct {
 	units   splitter
 	buf     *bufpool.Buffer
 	err     error // what Write returns from now on
+	edited  bool  // a guard has put another body in the place of the handler's
 	abort   bool  // refused after bytes have gone on: break the connection
 	over    bool  // hijacked or finished
 }
@@ -299,9 +300,8 @@ func (w *writer) judgeHead(status int) {
 		h = w.sent
 		x.applyLater(h)
 	}
-	x.response.SetHead(status, h)
 	reason := w.choose(h)
-	if d := x.judge(ResponseHead); d.Refused() {
+	if d := x.judgeHead(status, h); d.Refused() {
 		w.refuse(d)
 		return
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/palegate/palegate/guard/payload"
 	"github.com/palegate/palegate/internal/bufpool"
 )
 
@@ -150,15 +149,13 @@ func (w *writer) judgeUnit(unit []byte) {
 // judgeBody judges b and returns what guards leave of it, and whether it may
 // be sent.
 func (w *writer) judgeBody(b []byte) ([]byte, bool) {
-	m := &w.x.response
-	m.SetBody(payload.New(b))
-	d := w.x.judge(ResponseBody)
-	m.hasBody = false
+	left, edited, d := w.x.judgeMessage(&w.x.response, ResponseBody, b)
 	if d.Refused() {
 		w.refuse(d)
 		return nil, false
 	}
-	return m.body.Bytes(), true
+	w.edited = w.edited || edited
+	return left, true
 }
 
 // send writes judged bytes to the client, who has got them already where all
@@ -230,7 +227,7 @@ func (w *writer) finishHeld() {
 		}
 		return
 	}
-	if m.edited {
+	if w.edited {
 		for _, name := range staleFields {
 			delete(w.sent, name)
 		}
@@ -238,7 +235,7 @@ func (w *writer) finishHeld() {
 	switch {
 	case unknown:
 		delete(w.sent, "Content-Length")
-	case len(w.sent["Content-Length"]) > 0 || m.edited && len(m.trailer) == 0:
+	case len(w.sent["Content-Length"]) > 0 || w.edited && len(m.trailer) == 0:
 		w.sent["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	w.setTrailer(w.sent, true)

@@ -261,10 +261,10 @@ func TestOpaquePassesAtOnce(t *testing.T) {
 func TestJSONByAnotherName(t *testing.T) {
 	types := []string{"image/png", "application/octet-stream", "application/pdf", "video/mp4", "", "image/svg+xml", "text/html", "x", "application/vnd.api+json"}
 	bodies := map[string]string{
-		"object":     `{"a":"secret"}`,
-		"array":      `["secret"]`,
+		"object":      `{"a":"secret"}`,
+		"array":       `["secret"]`,
 		"after space": " \r\n\t" + `["secret"]`,
-		"after BOM":  "\xEF\xBB\xBF" + `["secret"]`,
+		"after BOM":   "\xEF\xBB\xBF" + `["secret"]`,
 	}
 	for _, contentType := range types {
 		for name, body := range bodies {
@@ -324,13 +324,13 @@ func TestEditsOfHeaderAndBody(t *testing.T) {
 // What a guard does wrong, the client does not take for success.
 func TestRefusalsWithoutACauseAreNoSuccess(t *testing.T) {
 	decisions := map[string]guard.Decision{
-		"no cause":       {Effect: guard.Refuse, Reason: refused},
-		"no reason":      {Effect: guard.Refuse, Cause: guard.CauseForbidden},
-		"unknown cause":  {Effect: guard.Refuse, Cause: 200, Reason: refused},
-		"unknown effect": {Effect: 77, Cause: guard.CauseForbidden, Reason: refused},
-		"both unknown":   {Effect: 255, Cause: 255, Reason: refused},
+		"no cause":          {Effect: guard.Refuse, Reason: refused},
+		"no reason":         {Effect: guard.Refuse, Cause: guard.CauseForbidden},
+		"unknown cause":     {Effect: guard.Refuse, Cause: 200, Reason: refused},
+		"unknown effect":    {Effect: 77, Cause: guard.CauseForbidden, Reason: refused},
+		"both unknown":      {Effect: 255, Cause: 255, Reason: refused},
 		"said to be shadow": {Effect: guard.Refuse, Cause: guard.CauseForbidden, Reason: refused, Shadow: true},
-		"with an error":  {Effect: guard.Refuse, Reason: refused, Err: errors.New("secret")},
+		"with an error":     {Effect: guard.Refuse, Reason: refused, Err: errors.New("secret")},
 	}
 	for name, d := range decisions {
 		for _, at := range []guard.Phase{guard.RequestHead, guard.RequestBody, guard.ResponseHead, guard.ResponseBody} {

@@ -68,10 +68,10 @@ func trailing(contentType string) http.Handler {
 }
 
 var trailerTypes = map[string]string{
-	"held":   "application/json",
-	"events": sse,
-	"lines":  ndjson,
-	"opaque": "image/png",
+	"held":    "application/json",
+	"events":  sse,
+	"lines":   ndjson,
+	"opaque":  "image/png",
 	"no type": "",
 }
 

@@ -39,7 +39,7 @@ func TestAllocations(t *testing.T) {
 		}
 		x.Response().SetHead(200, h)
 		body := []byte(tt.body)
-		got := testing.AllocsPerRun(100, func() {
+		got := testing.AllocsPerRun(50, func() {
 			x.Response().SetBody(payload.New(body))
 			if d := x.Judge(guard.ResponseBody); d.Refused() {
 				t.Fatalf("%s: refused for %s", tt.name, d.Reason)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/palegate/palegate/guard"
+	"github.com/palegate/palegate/guard/guardtest"
 	"github.com/palegate/palegate/mask"
 )
 
@@ -121,4 +122,8 @@ func TestPinned(t *testing.T) {
 	if mode, _ := p.Modes().Of("mask"); mode != guard.ModeOff {
 		t.Errorf("after Set(off): %v", mode)
 	}
+}
+
+func TestConform(t *testing.T) {
+	guardtest.Conform(t, mask.Fields("card.number", "users.*.ssn"))
 }

@@ -44,7 +44,9 @@ func routing(p *probe) {
 		tell(guard.From(r.Context()))
 		says(200, "ok")(w, r)
 	})
-	s := p.serve([]Route{{Pattern: userPattern, Handler: h}, {Pattern: posts, Handler: h}, {Pattern: usersPattern, Handler: h}},
+	routes := []Route{{Pattern: userPattern, Handler: h}, {Pattern: posts, Handler: h}, {Pattern: usersPattern, Handler: h}}
+	unasked := p.serve(routes, watch(guard.RequestHead, func(*guard.Exchange, guard.Phase) {}))
+	s := p.serve(routes,
 		watch(allPhases&^guard.Done, func(x *guard.Exchange, _ guard.Phase) { tell(x) }),
 		p.on(userPattern, &ran), p.on(posts, &ran), p.on(usersPattern, &ran))
 	for _, tt := range []struct{ method, target, pattern, values string }{
@@ -59,6 +61,10 @@ func routing(p *probe) {
 		got, want := told.take(), p.adapter.Name(tt.pattern)+tt.values
 		if len(got) != 5 || slices.ContainsFunc(got, func(s string) bool { return s != want }) {
 			p.errorf("%s %s: four phases and the handler know %q, want five times %q", tt.method, tt.target, got, want)
+		}
+		unasked.do(tt.method, tt.target, "")
+		if got := told.take(); !slices.Equal(got, []string{want}) {
+			p.errorf("%s %s: the handler is the first to ask and knows %q, want %q", tt.method, tt.target, got, want)
 		}
 	}
 }

@@ -70,6 +70,7 @@ func unrouted(p *probe, method string, routes []Route, targets []string) {
 			}
 		case <-time.After(p.patience):
 			p.errorf("%s: the Done phase did not run", target)
+			return
 		}
 		if got := ran.take(); !slices.Equal(got, []string{userPattern}) {
 			p.errorf("%s: the guards of %q ran, want %q, since no route is known", target, got, userPattern)

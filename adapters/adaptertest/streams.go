@@ -51,8 +51,7 @@ func (s *server) follow(target string, want []string, next chan<- struct{}) {
 	}
 	res, err := s.client.Do(r)
 	if err != nil {
-		s.errorf("GET %s: %v", target, err)
-		return
+		s.fatalf("GET %s: %v", target, err)
 	}
 	defer res.Body.Close()
 	for _, piece := range want {

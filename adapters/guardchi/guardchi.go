@@ -19,10 +19,13 @@
 // outside of chi, requests have no route.
 //
 // Middleware that changes what chi routes on must stand before the pipeline:
-// StripSlashes, CleanPath, GetHead, PathRewrite. One that stands behind, or in
-// a router below, is no way around the rules of a route: a path that would
-// lead to another route when cleaned or stripped of a slash has no route. Only
-// a rewrite to an unrelated path cannot be foreseen.
+// StripSlashes, CleanPath, GetHead, URLFormat, PathRewrite. One that cleans or
+// strips behind it, or in a router below, is no way around the rules of a
+// route: a path that would lead to another route then has none, which every
+// guard judges. What rewrites to an unrelated path cannot be foreseen.
+//
+// middleware.Timeout answers after its handler has returned, and so stands
+// behind: where guards hold answers back, one outside comes too late.
 package guardchi
 
 import (
@@ -90,7 +93,9 @@ func (m *matcher) SetPathValues(r *http.Request, pattern string) {
 	defer contexts.Put(found)
 	m.match(r, found)
 	for i, key := range found.URLParams.Keys {
-		r.SetPathValue(key, found.URLParams.Values[i])
+		if v := found.URLParams.Values[i]; r.PathValue(key) != v { // copies of a request share the map of values
+			r.SetPathValue(key, v)
+		}
 	}
 }
 
@@ -142,9 +147,10 @@ func lastValue(c *chi.Context) string {
 }
 
 func (m *matcher) tree(root chi.Routes) *tree {
-	t, ok := m.trees.Load(root)
+	v, ok := m.trees.Load(root)
 	if !ok {
-		t, _ = m.trees.LoadOrStore(root, newTree(root))
+		v, _ = m.trees.LoadOrStore(root, newTree(root))
 	}
-	return t.(*tree)
+	t, _ := v.(*tree) // the map holds nothing else
+	return t
 }

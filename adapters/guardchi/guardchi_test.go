@@ -189,6 +189,30 @@ func TestRoutesAreKnownBelow(t *testing.T) {
 	}
 }
 
+func TestHeadBehindGetHead(t *testing.T) {
+	var s seen
+	r := chi.NewRouter()
+	r.Use(middleware.GetHead, guardchi.New(s.pipeline(t)))
+	r.Get("/users/{id}", tell)
+	if get(r, "HEAD", "/users/7"); s.route != "GET /users/{id}" || s.id != "7" {
+		t.Errorf("guards see %q, want the route of GET", s)
+	}
+}
+
+// By With at a route that a mount's own path leads to.
+func TestWithAtMountedRoot(t *testing.T) {
+	var s seen
+	p := s.pipeline(t)
+	r := chi.NewRouter()
+	r.Route("/orgs", func(r chi.Router) { r.With(guardchi.New(p)).Get("/", tell) })
+	for _, target := range []string{"/orgs", "/orgs/"} {
+		if get(r, "GET", target); s.route != "GET /orgs" {
+			t.Errorf("%s: guards see %q, want %q", target, s.route, "GET /orgs")
+		}
+		s = seen{}
+	}
+}
+
 // A handler that stands at a mount's own path is known by its own pattern. With
 // a slash behind, StripSlashes could still make a difference.
 func TestHandlerAtMount(t *testing.T) {

@@ -29,14 +29,14 @@ func TestNoSpellingHasAnotherRoute(t *testing.T) {
 		r.Get(pattern, func(http.ResponseWriter, *http.Request) { served = "GET " + name })
 	}
 	// The tree has catch-alls, so that every path leads somewhere.
-	tree := func(around, below []use) http.Handler {
+	tree := func(around, below []use, mount ...use) http.Handler {
 		r := chi.NewRouter()
 		r.Use(around...)
 		at(r, "/{id}", "/{id}")
 		at(r, "/users/{id}", "/users/{id}")
 		at(r, "/admin/{a}/{b}", "/admin/{a}/{b}")
 		at(r, "/admin/users", "/admin/users")
-		r.Route("/a", func(r chi.Router) {
+		r.With(mount...).Route("/a", func(r chi.Router) {
 			r.Use(below...)
 			at(r, "/", "/a")
 			at(r, "/users", "/a/users")
@@ -48,22 +48,24 @@ func TestNoSpellingHasAnotherRoute(t *testing.T) {
 	}
 	g := guardchi.New(p)
 	handlers := map[string]http.Handler{
-		"alone":                  tree([]use{g}, nil),
-		"GetHead before":         tree([]use{middleware.GetHead, g}, nil),
-		"GetHead behind":         tree([]use{g, middleware.GetHead}, nil),
-		"StripSlashes before":    tree([]use{middleware.StripSlashes, g}, nil),
-		"StripSlashes behind":    tree([]use{g, middleware.StripSlashes}, nil),
-		"StripSlashes below":     tree([]use{g}, []use{middleware.StripSlashes}),
-		"StripSlashes twice":     tree([]use{g, middleware.StripSlashes}, []use{middleware.StripSlashes}),
-		"CleanPath before":       tree([]use{middleware.CleanPath, g}, nil),
-		"CleanPath behind":       tree([]use{g, middleware.CleanPath}, nil),
-		"CleanPath below":        tree([]use{g}, []use{middleware.CleanPath}),
-		"both behind":            tree([]use{g, middleware.CleanPath, middleware.StripSlashes}, nil),
-		"both behind, otherwise": tree([]use{g, middleware.StripSlashes, middleware.CleanPath}, nil),
-		"RedirectSlashes behind": tree([]use{g, middleware.RedirectSlashes}, nil),
-		"below":                  tree(nil, []use{g}),
-		"below, StripSlashes":    tree(nil, []use{g, middleware.StripSlashes}),
-		"StripSlashes, below":    tree([]use{middleware.StripSlashes}, []use{g}),
+		"alone":                   tree([]use{g}, nil),
+		"GetHead before":          tree([]use{middleware.GetHead, g}, nil),
+		"GetHead behind":          tree([]use{g, middleware.GetHead}, nil),
+		"StripSlashes before":     tree([]use{middleware.StripSlashes, g}, nil),
+		"StripSlashes behind":     tree([]use{g, middleware.StripSlashes}, nil),
+		"StripSlashes below":      tree([]use{g}, []use{middleware.StripSlashes}),
+		"StripSlashes twice":      tree([]use{g, middleware.StripSlashes}, []use{middleware.StripSlashes}),
+		"CleanPath before":        tree([]use{middleware.CleanPath, g}, nil),
+		"CleanPath behind":        tree([]use{g, middleware.CleanPath}, nil),
+		"CleanPath below":         tree([]use{g}, []use{middleware.CleanPath}),
+		"both behind":             tree([]use{g, middleware.CleanPath, middleware.StripSlashes}, nil),
+		"both behind, otherwise":  tree([]use{g, middleware.StripSlashes, middleware.CleanPath}, nil),
+		"RedirectSlashes behind":  tree([]use{g, middleware.RedirectSlashes}, nil),
+		"below":                   tree(nil, []use{g}),
+		"at a mount":              tree(nil, nil, g),
+		"at a mount, strip below": tree(nil, []use{middleware.StripSlashes}, g),
+		"below, StripSlashes":     tree(nil, []use{g, middleware.StripSlashes}),
+		"StripSlashes, below":     tree([]use{middleware.StripSlashes}, []use{g}),
 	}
 	runs, known := 0, 0
 	spelled := func(yield func(string) bool) {

@@ -2,6 +2,7 @@ package guardchi
 
 import (
 	pathpkg "path"
+	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -32,7 +33,7 @@ func newTree(root chi.Routes) *tree {
 // add adds the routes of r, which the patterns of above lead to.
 func (t *tree) add(r chi.Routes, above []string) {
 	for _, route := range r.Routes() {
-		patterns := append(above[:len(above):len(above)], route.Pattern)
+		patterns := slices.Concat(above, []string{route.Pattern})
 		if route.SubRoutes != nil {
 			t.mounted[strings.Join(patterns, "")] = route.SubRoutes
 			t.add(route.SubRoutes, patterns)

@@ -103,6 +103,7 @@ func (a *adapter) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	if req, err = c.judgeBody(c.x.Request(), guard.RequestBody, req); err != nil {
 		return nil, head.refuse(err)
 	}
+	c.x.Reach()
 	resp, err := handler(c.incoming(handlers), req)
 	if refusal := head.judge(err); refusal != nil {
 		return nil, head.refuse(refusal)

@@ -17,9 +17,6 @@ var errForeign = errors.New("guardgrpc: the message is not a protobuf message")
 // v itself, or another message of its type.
 func (c *call) judgeBody(m *guard.Message, at guard.Phase, v any) (any, error) {
 	msg := messageOf(v)
-	if msg == nil && c.x.Enforces(at) {
-		return nil, foreign(c.x, at)
-	}
 	m.SetBody(payload.Lazy(func() ([]byte, error) {
 		if msg == nil {
 			return nil, errForeign
@@ -37,7 +34,7 @@ func (c *call) judgeBody(m *guard.Message, at guard.Phase, v any) (any, error) {
 	// request, which interceptors in front may keep, is written to.
 	anew := msg.ProtoReflect().New().Interface()
 	if err := proto.Unmarshal(edited, anew); err != nil {
-		return nil, broken(c.x)
+		return nil, broken(c.x, at)
 	}
 	if _, ok := v.(proto.Message); !ok {
 		return protoadapt.MessageV1Of(anew), nil

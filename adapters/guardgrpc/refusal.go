@@ -59,30 +59,21 @@ func refuse(x *guard.Exchange, code codes.Code, d guard.Decision) error {
 
 // What an adapter has to refuse by itself.
 
-// foreign refuses a message that an enforced guard cannot read.
-func foreign(x *guard.Exchange, at guard.Phase) error {
-	d := guard.Decision{Effect: guard.Refuse, Cause: guard.CauseMediaType, Reason: guard.ReasonUnread}
-	if at == guard.ResponseBody {
-		d.Cause = guard.CauseInternal
-	}
-	return refusal(x, d)
-}
-
 // unread refuses a stream whose messages an enforced guard wants to read.
 func unread(x *guard.Exchange) error {
-	return refuse(x, codes.Unimplemented, guard.Decision{
+	return refuse(x, codes.Unimplemented, x.Decide(guard.RequestBody, guard.Decision{
 		Effect: guard.Refuse, Cause: guard.CauseMediaType, Reason: guard.ReasonUnread,
-	})
+	}))
 }
 
 // broken refuses a message that a guard's edit has made unreadable.
-func broken(x *guard.Exchange) error {
-	return refusal(x, guard.Decision{Effect: guard.Refuse, Cause: guard.CauseInternal, Reason: ReasonEdit})
+func broken(x *guard.Exchange, at guard.Phase) error {
+	return refusal(x, x.Decide(at, guard.Decision{Effect: guard.Refuse, Cause: guard.CauseInternal, Reason: ReasonEdit}))
 }
 
 // expired refuses the next message of a stream that has outlived its principal.
 func expired(x *guard.Exchange) error {
-	return refusal(x, guard.Decision{
+	return refusal(x, x.Decide(guard.RequestBody, guard.Decision{
 		Effect: guard.Refuse, Cause: guard.CauseUnauthenticated, Reason: guard.ReasonExpired,
-	})
+	}))
 }

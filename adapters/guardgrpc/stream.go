@@ -26,6 +26,7 @@ func (a *adapter) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	}
 	s := &stream{ServerStream: ss, ctx: ctx, cancel: cancel, answer: head}
 	head.send = func() error { return s.SendHeader(nil) }
+	c.x.Reach()
 	return s.finish(handler(srv, s))
 }
 

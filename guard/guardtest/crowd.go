@@ -16,16 +16,14 @@ const crowdSize = 4
 
 // crowd sends the exchanges from many goroutines at once, enforced and
 // monitored, while the guard is replaced. Nothing here may order what one
-// goroutine does before what another does (no mutex, no atomic that two of them
-// use), since the race detector would take it for the guard's own doing.
+// goroutine does before what another does, no mutex and no atomic that two of
+// them use: the race detector would take it for the guard's own doing.
 func (s *subject) crowd() bool {
 	var (
 		wg      sync.WaitGroup
 		begin   = make(chan struct{})
 		members []*member
 	)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	update := func() {}
 	for _, mode := range []guard.Mode{guard.ModeEnforce, guard.ModeMonitor} {
 		p, err := s.pipeline(mode, s.part)
@@ -36,6 +34,10 @@ func (s *subject) crowd() bool {
 		for range crowdSize {
 			m := &member{subject: s, pipeline: p, mode: mode}
 			members = append(members, m)
+			// A context of its own: those of exchanges meet in the lock of a
+			// common one.
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
 			wg.Go(func() {
 				<-begin
 				m.run(ctx)

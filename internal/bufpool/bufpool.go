@@ -21,14 +21,31 @@ var pool = sync.Pool{New: func() any { return &Buffer{B: make([]byte, 0, minSize
 var Poison atomic.Bool
 
 // A Buffer is a byte slice on loan.
-type Buffer struct{ B []byte }
+type Buffer struct {
+	B []byte
+
+	loans atomic.Int32
+}
 
 // Get lends an empty buffer.
-func Get() *Buffer { return pool.Get().(*Buffer) }
+func Get() *Buffer {
+	b := pool.Get().(*Buffer)
+	b.loans.Store(1)
+	return b
+}
 
-// Put takes b back. Its bytes must not be used any more. A nil b is allowed.
+// Share lends b, which somebody has on loan, once more. A nil b is allowed.
+func (b *Buffer) Share() *Buffer {
+	if b != nil {
+		b.loans.Add(1)
+	}
+	return b
+}
+
+// Put ends one loan of b. After the last one its bytes must not be used any
+// more. A nil b is allowed.
 func Put(b *Buffer) {
-	if b == nil {
+	if b == nil || b.loans.Add(-1) > 0 {
 		return
 	}
 	if Poison.Load() {
