@@ -156,15 +156,18 @@ func TestMonitoredGuardsChangeNothing(t *testing.T) {
 		shadow func(d guard.Decision) bool // what is recorded
 	}{
 		{
-			"refusing", thorough, []guard.Phase{everyPhase, guard.RequestHead, guard.RequestBody, guard.ResponseHead, guard.ResponseBody, guard.Done},
+			"refusing", thorough,
+			[]guard.Phase{everyPhase, guard.RequestHead, guard.RequestBody, guard.ResponseHead, guard.ResponseBody, guard.Done},
 			func(d guard.Decision) bool { return d.Effect == guard.Refuse && d.Reason == refused },
 		},
 		{
-			"editing", meddling, []guard.Phase{everyPhase},
+			"editing", meddling,
+			[]guard.Phase{everyPhase},
 			func(d guard.Decision) bool { return d.Effect == guard.Transform && d.Reason == masked },
 		},
 		{
-			"panicking", panicking, []guard.Phase{everyPhase},
+			"panicking", panicking,
+			[]guard.Phase{everyPhase},
 			func(d guard.Decision) bool {
 				return d.Effect == guard.Refuse && d.Reason == guard.ReasonPanic && d.Err != nil
 			},

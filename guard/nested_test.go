@@ -142,7 +142,9 @@ func TestNestedPipelinesBothJudge(t *testing.T) {
 
 func TestNestedStreams(t *testing.T) {
 	h := build(t, masking(guard.ResponseBody, "*****")).Handler(build(t, allowing(everyPhase)).Handler(inPieces(sse, "data: secret\n\ndata: 2\n\n", 5)))
-	overBoth(t, h, func(t *testing.T, s *httptest.Server) { send(t, s, "GET", "/", "").is(t, 200, "data: *****\n\ndata: 2\n\n") })
+	overBoth(t, h, func(t *testing.T, s *httptest.Server) {
+		send(t, s, "GET", "/", "").is(t, 200, "data: *****\n\ndata: 2\n\n")
+	})
 	for name, h := range map[string]http.Handler{
 		"outer refuses": build(t, rejecting(guard.ResponseBody, "2")).Handler(build(t, allowing(everyPhase)).Handler(inPieces(sse, "data: 1\n\ndata: 2 secret\n\n", 5))),
 		"inner refuses": build(t, allowing(everyPhase)).Handler(build(t, rejecting(guard.ResponseBody, "2")).Handler(inPieces(sse, "data: 1\n\ndata: 2 secret\n\n", 5))),
@@ -236,7 +238,7 @@ func TestBatch(t *testing.T) {
 				}
 				for i := range want {
 					if got[i] != want[i] {
-						t.Errorf("request %d: got %q, want %q", i, got[i], want[i])
+						t.Fatalf("request %d: got %q, want %q", i, got[i], want[i])
 					}
 				}
 				if ds := receive(t, ended, "Done"); len(ds) < 25 {
