@@ -114,6 +114,19 @@ func editRequest(r *http.Request, e *Edit, owned *bool) {
 	}
 }
 
+// canonize gives the fields of h the names under which guards look for them: a
+// handler can write to the map itself, and "content-encoding" goes out as it is
+// spelled there.
+func canonize(h http.Header) {
+	for name, values := range h {
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		if canonical != name && !strings.HasPrefix(name, http.TrailerPrefix) {
+			delete(h, name)
+			h[canonical] = append(slices.Clip(h[canonical]), values...)
+		}
+	}
+}
+
 func nonEmpty(s string) []string {
 	if s == "" {
 		return nil

@@ -17,7 +17,8 @@ import (
 // its own view of request, response and route.
 //
 // Its methods are safe for concurrent use. After the exchange has ended it
-// stays readable, but for bodies.
+// stays readable, but for bodies, and for a route and path values that nobody
+// has asked for before.
 type Exchange struct {
 	ctx    exchangeContext
 	plan   *plan // nil for an exchange made by WithPrincipal
@@ -43,14 +44,30 @@ type Exchange struct {
 	stop    context.CancelCauseFunc // ends the handler's context; set if an enforced guard judges the response
 	refusal *Decision               // the first enforced refusal
 	checks  bool                    // a Check runs
+	handed  bool                    // the handler has the request
 	ended   bool
 
 	mu        sync.Mutex // guards what follows, and shared
-	principal *Principal
+	principal *Principal // verified here or outside
+	learned   *Principal // verified by an exchange inside
 	client    Client
 	route     string
 	matched   *http.Request // has the path values
 	has       facts
+}
+
+// freeze makes x ask its router no more: what that keeps of the request may be
+// another's next.
+func (x *Exchange) freeze() {
+	if x.router == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.has |= hasRoute
+	if x.matched == nil {
+		x.matched = &http.Request{}
+	}
 }
 
 // facts says what of an Exchange has been worked out.
@@ -128,7 +145,7 @@ func (x *Exchange) begin(ctx context.Context) {
 		x.parent = outer
 		x.shared = outer.shared
 		x.shared.setReached(false) // of what comes next this exchange is the gate
-		x.principal = outer.Principal()
+		x.principal = outer.inherited()
 	}
 }
 
@@ -183,8 +200,11 @@ func (x *Exchange) PathValue(name string) string {
 	if x.matched == nil {
 		x.matched = x.direct
 		if x.router != nil {
-			// A copy: the router itself has not matched the request yet.
-			x.matched = x.direct.WithContext(x.ctx.Context)
+			// A copy: the router itself has not matched the request yet. Once it
+			// may, path values that it sets must not be shared either.
+			if x.matched = x.direct.WithContext(x.ctx.Context); x.handed {
+				x.matched = x.direct.Clone(x.ctx.Context)
+			}
 			x.router.SetPathValues(x.matched, route)
 		}
 	}
@@ -228,20 +248,32 @@ func certName(state *tls.ConnectionState) string {
 func (x *Exchange) Principal() *Principal {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.principal == nil {
+		return x.learned
+	}
 	return x.principal
 }
 
-// setPrincipal attaches a verified principal to x, and to the exchanges around
-// it that have none: a pipeline around the mux can mask by role although one
-// inside authenticates.
+// inherited returns the principal that exchanges inside x begin with. It is not
+// one that x has learned from inside: of two requests of a batch, the second is
+// not made by whom the first has authenticated.
+func (x *Exchange) inherited() *Principal {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.principal
+}
+
+// setPrincipal attaches a verified principal to x, and tells the exchanges
+// around it: a pipeline around the mux can mask by role although one inside
+// authenticates.
 func (x *Exchange) setPrincipal(p *Principal) {
 	x.mu.Lock()
 	x.principal = p
 	x.mu.Unlock()
 	for outer := x.parent; outer != nil; outer = outer.parent {
 		outer.mu.Lock()
-		if outer.principal == nil {
-			outer.principal = p
+		if outer.learned == nil {
+			outer.learned = p
 		}
 		outer.mu.Unlock()
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
+	"sync/atomic"
 )
 
 // handler is a pipeline around an http.Handler.
@@ -11,6 +13,7 @@ type handler struct {
 	pipeline *Pipeline
 	router   Router
 	next     http.Handler
+	checked  atomic.Pointer[plan] // whose routes were compared with the mux
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -18,6 +21,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if pl.phases == 0 {
 		h.next.ServeHTTP(w, r)
 		return
+	}
+	if pl.routed && h.checked.Load() != pl {
+		h.checkRoutes(pl)
 	}
 	x := &Exchange{plan: pl, router: h.router, direct: r}
 	x.begin(r.Context())
@@ -55,6 +61,27 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.serve(w, h.next)
 }
 
+// checkRoutes tells the observer, once a plan, of routes that a mux does not
+// have: a guard whose routes are misspelled would never run, and nobody would
+// notice. It is done at the first request, when the mux is complete.
+func (h *handler) checkRoutes(pl *plan) {
+	h.checked.Store(pl)
+	mux, ok := h.router.(*muxRouter)
+	if !ok {
+		return
+	}
+	for _, s := range pl.slots {
+		for _, pattern := range s.routes {
+			if mux.lacks(pattern) {
+				pl.tell(Event{Kind: EventHint, Decision: Decision{
+					Guard:  s.name,
+					Detail: "Use.Routes names " + strconv.Quote(pattern) + ", but the mux has no such route, so the guard never runs on it",
+				}})
+			}
+		}
+	}
+}
+
 // serve lets next answer into a writer that guards watch.
 func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
 	r := x.request.http
@@ -74,6 +101,7 @@ func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
 	if x.Enforces(ResponseBody) {
 		plainResponse(&x.request)
 	}
+	x.handed = true
 	rw := newWriter(x, w)
 	defer rw.base().release()
 	x.Reach()

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds what should happen at once.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // Reasons of the guards that tests make.
 const (

@@ -271,6 +271,7 @@ func (x *Exchange) end() {
 	x.response.clearBody()
 	x.judging.Unlock()
 	x.judge(Done)
+	x.freeze()
 	x.later.free()
 	x.later = nil
 	if x.stop != nil {
@@ -295,9 +296,12 @@ func (x *Exchange) hint(p *Pipeline) {
 		peer = ap.Addr()
 	}
 	if x.plan.client.suspicious(peer, h) && p.hinted.CompareAndSwap(false, true) {
+		from := peer.String() + ", which Settings.Trust.Proxies does not name"
+		if !peer.IsValid() {
+			from = "a peer without an address, which only Settings.Trust.Hops can trust"
+		}
 		x.plan.tell(Event{Kind: EventHint, Decision: Decision{
-			Detail: "forwarding headers come from " + peer.String() + ", which Settings.Trust.Proxies does not name: " +
-				"if it is your proxy, every client behind it now counts as one",
+			Detail: "forwarding headers come from " + from + ": if it is your proxy, every client behind it now counts as one",
 		}})
 	}
 }

@@ -21,23 +21,47 @@ import (
 // poison is what memory that was given back reads as.
 const poison = "\xDB"
 
-// A thousand exchanges are under way at once, all between the judgement of the
+// Many exchanges are under way at once, all between the judgement of the
 // request and that of the response. Each gets its own bytes, masked.
 func TestNobodySeesAnothersBytes(t *testing.T) {
-	const n = 1000
-	body := func(i int, token string) string {
-		return fmt.Sprintf(`{"canary":"canary-%d","token":"%s","padding":"%s"}`, i, token, strings.Repeat(strconv.Itoa(i%10), i*7%6000))
-	}
-	var all sync.WaitGroup // waits for every exchange to reach the handler
+	t.Run("1000 in process", func(t *testing.T) {
+		h := canaries(t, 1000)
+		crowd(t, 1000, func(body string, i int) (string, error) {
+			r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+			r.Header.Set("X-Canary", strconv.Itoa(i))
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			return w.Body.String(), nil
+		})
+	})
+	t.Run("200 over the wire", func(t *testing.T) {
+		for _, http2 := range []bool{false, true} {
+			s := start(t, canaries(t, 200), http2)
+			crowd(t, 200, func(body string, i int) (string, error) {
+				a := send(t, s, "POST", "/", body, "X-Canary: "+strconv.Itoa(i))
+				return a.body, a.err
+			})
+		}
+	})
+}
+
+func canary(i int, token string) string {
+	return fmt.Sprintf(`{"canary":"canary-%d","token":"%s","padding":"%s"}`, i, token, strings.Repeat(strconv.Itoa(i%10), i*7%6000))
+}
+
+// canaries serves n requests at once: it answers none before it has all.
+func canaries(t *testing.T, n int) http.Handler {
+	t.Helper()
+	var all sync.WaitGroup
 	all.Add(n)
-	parts := []guard.Part{masking(guard.RequestBody, "*****"), masking(guard.ResponseBody, "#####")}
-	h := build(t, parts...).Handler(handle(func(w http.ResponseWriter, r *http.Request) {
+	p := build(t, masking(guard.RequestBody, "*****"), masking(guard.ResponseBody, "#####"))
+	return p.Handler(handle(func(w http.ResponseWriter, r *http.Request) {
 		i, _ := strconv.Atoi(r.Header.Get("X-Canary"))
 		id := guard.From(r.Context()).ID()
 		all.Done()
 		all.Wait()
 		b, err := io.ReadAll(r.Body)
-		if want := body(i, token(i, "*****")); err != nil || string(b) != want {
+		if want := canary(i, token(i, "*****")); err != nil || string(b) != want {
 			t.Errorf("handler %d: got %.60q, error %v; want %.60q", i, b, err, want)
 		}
 		if got := guard.From(r.Context()).ID(); got != id {
@@ -49,14 +73,17 @@ func TestNobodySeesAnothersBytes(t *testing.T) {
 		w.Write(b[len(b)/2:])
 		io.WriteString(w, "\n{\"token\":\""+token(i, "secret")+"\"}\n")
 	}))
-	s := serve(t, h)
-	s.Client().Timeout = time.Minute
+}
+
+// crowd sends n requests at once.
+func crowd(t *testing.T, n int, send func(body string, i int) (string, error)) {
+	t.Helper()
 	var clients sync.WaitGroup
 	for i := range n {
 		clients.Go(func() {
-			a := send(t, s, "POST", "/", body(i, token(i, "secret")), "X-Canary: "+strconv.Itoa(i))
-			if want := body(i, token(i, "*****")) + "\n{\"token\":\"" + token(i, "#####") + "\"}\n"; a.err != nil || a.body != want {
-				t.Errorf("client %d: got %.60q, error %v; want %.60q", i, a.body, a.err, want)
+			got, err := send(canary(i, token(i, "secret")), i)
+			if want := canary(i, token(i, "*****")) + "\n{\"token\":\"" + token(i, "#####") + "\"}\n"; err != nil || got != want {
+				t.Errorf("client %d: got %.60q, error %v; want %.60q", i, got, err, want)
 			}
 		})
 	}

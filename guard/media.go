@@ -54,7 +54,8 @@ func isOpaque(mediaType string) bool {
 // looksLikeJSON reports whether b begins as a JSON object or array does, in
 // UTF-8 or UTF-16, and whether b is long enough to tell.
 func looksLikeJSON(b []byte) (yes, known bool) {
-	const skipped = " \t\r\n\x00\xEF\xBB\xBF\xFE\xFF" // white space, and byte order marks
+	// White space, byte order marks, and the record separator of RFC 7464.
+	const skipped = " \t\r\n\x00\xEF\xBB\xBF\xFE\xFF\x1E"
 	for _, c := range b {
 		if strings.IndexByte(skipped, c) < 0 {
 			return c == '{' || c == '[', true

@@ -213,10 +213,8 @@ func scenarios(t *testing.T, upstream *url.URL) []scenario {
 			note("%v", c.EnableFullDuplex())
 			_, isFlusher := w.(http.Flusher)
 			_, isHijacker := w.(http.Hijacker)
-			_, isReaderFrom := w.(io.ReaderFrom)
 			_, isStringWriter := w.(io.StringWriter)
-			_, isPusher := w.(http.Pusher)
-			note("flusher %t, hijacker %t, reader from %t, string writer %t, pusher %t", isFlusher, isHijacker, isReaderFrom, isStringWriter, isPusher)
+			note("flusher %t, hijacker %t, string writer %t", isFlusher, isHijacker, isStringWriter)
 		}},
 		{name: "invalid status", request: plainGet, handler: func(w http.ResponseWriter, r *http.Request, note noter) {
 			defer func() { note("%v", recover()) }()

@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -84,7 +85,7 @@ func observe(t *testing.T, part guard.Part) (all []scenario, seen []observed) {
 			t.Errorf("path %q", r.URL.Path)
 			return
 		}
-		var h http.Handler = handle(func(w http.ResponseWriter, r *http.Request) {
+		h := handle(func(w http.ResponseWriter, r *http.Request) {
 			note("%s %s %s host %q header %q length %d coding %q trailer %q close %t uri %q",
 				r.Method, r.URL, r.Proto, r.Host, r.Header, r.ContentLength, r.TransferEncoding, r.Trailer, r.Close, r.RequestURI)
 			defer func() { note("trailer %q", r.Trailer) }()
@@ -135,7 +136,7 @@ func play(t *testing.T, s *httptest.Server, sc scenario, path string) string {
 		}
 		n, err := conn.Read(buf)
 		got = append(got, buf[:n]...)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -207,6 +208,62 @@ func TestMonitoredGuardsChangeNothing(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// overHTTP2 plays the scenarios as far as a client of HTTP/2 can.
+func overHTTP2(t *testing.T, part guard.Part) (all []scenario, got []string) {
+	t.Helper()
+	upstream, err := url.Parse(serve(t, behind).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = scenarios(t, upstream)
+	for i, sc := range all {
+		var notes strings.Builder
+		over := make(chan bool, 1)
+		note := func(format string, args ...any) { fmt.Fprintf(&notes, format+"\n", args...) }
+		h := handle(func(w http.ResponseWriter, r *http.Request) {
+			note("%s %s header %q length %d coding %q", r.Method, r.URL, r.Header, r.ContentLength, r.TransferEncoding)
+			all[i].handler(w, r, note)
+		})
+		if part != nil {
+			h = build(t, guard.Use{Name: "monitored", Mode: guard.ModeMonitor, Part: part}).Handler(h)
+		}
+		guarded := h
+		h = handle(func(w http.ResponseWriter, r *http.Request) {
+			defer func() { over <- true }()
+			guarded.ServeHTTP(w, r)
+		})
+		if sc.around != nil {
+			h = sc.around(h)
+		}
+		s := start(t, h, true)
+		method, _, _ := strings.Cut(sc.request, " ")
+		body := map[string]string{"POST": "a secret"}[method]
+		a := send(t, s, method, "/", body, "X-Token: secret", "Cookie: session=secret")
+		receive(t, over, "end of "+sc.name)
+		s.Close()
+		a.header.Del("Date")
+		if a.err != nil {
+			a.body = "" // how much of it came is the network's doing
+		}
+		got = append(got, fmt.Sprintf("%s%d %d %q %q %q broken %t", notes.String(), a.status, a.length, a.header, a.trailer, a.body, a.err != nil))
+	}
+	return all, got
+}
+
+func TestMonitoredGuardsChangeNothingOverHTTP2(t *testing.T) {
+	all, bare := overHTTP2(t, nil)
+	for name, part := range map[string]guard.Part{"refusing": thorough(everyPhase), "panicking": panicking(everyPhase)} {
+		t.Run(name, func(t *testing.T) {
+			_, got := overHTTP2(t, part)
+			for i, sc := range all {
+				if got[i] != bare[i] {
+					t.Errorf("%s: got %s", sc.name, difference(got[i], bare[i]))
+				}
+			}
+		})
 	}
 }
 

@@ -24,7 +24,7 @@ type countedBody struct {
 
 func (b countedBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if err == io.EOF { //nolint:errorlint // what io.Reader returns
+	if err == io.EOF {
 		b.ends.Add(1)
 	}
 	return n, err
@@ -50,6 +50,7 @@ func TestNestedPipelinesShareTheExchange(t *testing.T) {
 			if got := x.Value(key{}); got != "from inside" {
 				t.Errorf("outside, at the response: value %v, want what was set inside", got)
 			}
+		default:
 		}
 		return guard.Decision{}
 	}}})

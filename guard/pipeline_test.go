@@ -381,6 +381,41 @@ func TestRouteMatching(t *testing.T) {
 	}
 }
 
+// A route that the mux does not have is told once, at the first request.
+func TestUnknownRoutesAreHinted(t *testing.T) {
+	var hints []string
+	o := listener(func(e guard.Event) {
+		if e.Kind == guard.EventHint {
+			hints = append(hints, e.Decision.Guard+": "+e.Decision.Detail)
+		}
+	})
+	p := build(t, guard.Settings{Observer: o}, guard.Use{Name: "a", Part: allowing(guard.RequestHead), Routes: []string{
+		"GET /orders/{id}", "/orders/{id}", "GET /files/{path...}", "GET /{$}", "GET api.example.com/hosts", "POST /any", "/admin/*", // there
+		"GET /orders/{orderID}", "POST /orders/{id}", "GET /order", "GET /files/", // not there
+	}})
+	mux := http.NewServeMux()
+	h := p.Handler(mux)
+	for _, pattern := range []string{"GET /orders/{id}", "GET /files/{path...}", "GET /{$}", "GET api.example.com/hosts", "/any"} {
+		mux.Handle(pattern, writing("text/plain", ""))
+	}
+	for range 3 {
+		status(h, httptest.NewRequest("GET", "/", nil))
+	}
+	want := []string{`"GET /orders/{orderID}"`, `"POST /orders/{id}"`, `"GET /order"`, `"GET /files/"`}
+	if len(hints) != len(want) {
+		t.Fatalf("hints %q, want one for each of %q", hints, want)
+	}
+	for i := range want {
+		if !strings.Contains(hints[i], want[i]) || !strings.HasPrefix(hints[i], "a: ") {
+			t.Errorf("hint %q, want one of guard a for %s", hints[i], want[i])
+		}
+	}
+}
+
+type listener func(guard.Event)
+
+func (o listener) Observe(e guard.Event) { o(e) }
+
 type fixedRoute string
 
 func (r fixedRoute) Route(*http.Request) string        { return string(r) }

@@ -2,7 +2,9 @@ package guard
 
 import (
 	"net/http"
+	"net/url"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -12,7 +14,7 @@ import (
 // implement it; it must be safe for concurrent use.
 type Router interface {
 	// Route returns the pattern that will serve r, or "" if none will or r
-	// will only be redirected.
+	// will only be redirected. Neither method is called after the exchange.
 	Route(r *http.Request) string
 	// SetPathValues sets on r the values of the wildcards of pattern, which
 	// Route returned for r. It is called at most once, and only if a guard
@@ -62,6 +64,33 @@ func (m *muxRouter) SetPathValues(r *http.Request, pattern string) {
 	}
 }
 
+// lacks reports whether the mux surely has no route that pattern, an entry of
+// [Use].Routes, stands for: so a request that it should match finds none.
+func (m *muxRouter) lacks(pattern string) bool {
+	method, rest := splitPattern(pattern)
+	if strings.HasSuffix(rest, "*") {
+		return false
+	}
+	if method == "" {
+		method = http.MethodGet
+	}
+	slash := strings.IndexByte(rest, '/')
+	if slash < 0 {
+		return true
+	}
+	path := wildcard.ReplaceAllStringFunc(rest[slash:], func(w string) string {
+		if w == "{$}" {
+			return ""
+		}
+		return "x"
+	})
+	r := &http.Request{Method: method, Host: rest[:slash], URL: &url.URL{Path: path}, Header: http.Header{}}
+	_, route := m.mux.Handler(r)
+	return !routes{pattern}.match(route, method)
+}
+
+var wildcard = regexp.MustCompile(`\{[^}]*\}`)
+
 // discard is the ResponseWriter of a match whose handler writes nothing.
 type discard struct{}
 
@@ -105,7 +134,7 @@ func withoutHost(path string) string {
 // splitPattern splits "GET /orders" as http.ServeMux does.
 func splitPattern(pattern string) (method, rest string) {
 	i := strings.IndexAny(pattern, " \t")
-	if i < 0 {
+	if i < 0 || strings.Contains(pattern[:i], "/") { // chi has blanks in "/{id:[a b]+}"
 		return "", pattern
 	}
 	return pattern[:i], strings.TrimLeft(pattern[i:], " \t")

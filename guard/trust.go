@@ -278,25 +278,3 @@ func (c *clientAddr) trusts(a netip.Addr) bool {
 	})
 	return first || i > 0 && c.trusted[i-1].Contains(a)
 }
-
-// plainAddr removes what makes one host look like several, or a trusted proxy
-// like a stranger: the zone, IPv4 in IPv6, NAT64.
-func plainAddr(a netip.Addr) netip.Addr {
-	a = a.WithZone("").Unmap()
-	if a.Is4() || !nat64.Contains(a) {
-		return a
-	}
-	b := a.As16()
-	v4 := netip.AddrFrom4([4]byte(b[12:]))
-	if isLocal(v4) {
-		// No translator makes these (RFC 6052 §3.1), and they would pass for
-		// the private address of a proxy.
-		return a
-	}
-	return v4
-}
-
-// isLocal reports whether a cannot be a host of the public Internet.
-func isLocal(a netip.Addr) bool {
-	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a)
-}

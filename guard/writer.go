@@ -35,6 +35,7 @@ type writer struct {
 	units   splitter
 	buf     *bufpool.Buffer
 	err     error // what Write returns from now on
+	unsaid  bool  // the handler returned without a word
 	edited  bool  // a guard has put another body in the place of the handler's
 	abort   bool  // refused after bytes have gone on: break the connection
 	over    bool  // hijacked or finished
@@ -298,6 +299,7 @@ func (w *writer) judgeHead(status int) {
 	if w.owned {
 		w.sent = w.header.Clone()
 		h = w.sent
+		canonize(h)
 		x.applyLater(h)
 	}
 	reason := w.choose(h)
@@ -323,7 +325,9 @@ func (w *writer) commit() {
 			delete(h, name)
 		}
 	}
-	w.w.WriteHeader(w.status)
+	if !w.unsaid {
+		w.w.WriteHeader(w.status)
+	}
 }
 
 // refuse answers with d instead of what the handler says or, if some of that
@@ -349,10 +353,13 @@ func (w *writer) finish() {
 		return
 	}
 	if w.status == 0 && w.err == nil {
+		// net/http answers 200 by itself, unless middleware outside has another
+		// answer for a handler that gave none.
+		w.unsaid = true
 		if w.owned {
 			w.writeHeader(http.StatusOK)
 		} else {
-			w.judgeHead(http.StatusOK) // net/http writes it by itself
+			w.judgeHead(http.StatusOK)
 		}
 	}
 	if w.err == nil {

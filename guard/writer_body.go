@@ -226,6 +226,7 @@ func (w *writer) finishHeld() {
 		w.sent["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	w.setTrailer(w.sent, true)
+	w.unsaid = w.unsaid && len(body) == 0
 	w.commit()
 	if len(body) > 0 {
 		w.send(body)

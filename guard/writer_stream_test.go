@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/palegate/palegate/guard"
@@ -287,32 +288,38 @@ func TestN8EditedUnits(t *testing.T) {
 func TestN8StreamOutlivesPrincipal(t *testing.T) {
 	for name, contentType := range map[string]string{"events": sse, "lines": ndjson} {
 		t.Run(name, func(t *testing.T) {
-			ended := make(chan []guard.Decision, 1)
-			expires := make(chan time.Time, 1)
-			inner := build(t, allowing(guard.ResponseBody), done(ended)).Handler(handle(func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Type", contentType)
-				io.WriteString(w, "1\n\n")
-				w.(http.Flusher).Flush()
-				time.Sleep(time.Until(<-expires) + time.Millisecond)
-				if _, err := io.WriteString(w, "secret\n\n"); err == nil {
-					t.Error("writing after the principal expired gave no error")
+			synctest.Test(t, func(t *testing.T) {
+				ended := make(chan []guard.Decision, 1)
+				inner := build(t, allowing(guard.ResponseBody), done(ended)).Handler(handle(func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", contentType)
+					io.WriteString(w, "1\n\n")
+					time.Sleep(time.Minute - time.Nanosecond)
+					if _, err := io.WriteString(w, "2\n\n"); err != nil {
+						t.Errorf("writing while the principal lives: %v", err)
+					}
+					time.Sleep(time.Nanosecond)
+					if _, err := io.WriteString(w, "secret\n\n"); err == nil {
+						t.Error("writing after the principal expired gave no error")
+					}
+					if r.Context().Err() == nil {
+						t.Error("the context goes on after the principal expired")
+					}
+				}))
+				p := guard.NewPrincipal(guard.Principal{Subject: "alice", Expires: time.Now().Add(time.Minute)}, nil)
+				r := httptest.NewRequest("GET", "/", nil)
+				w := httptest.NewRecorder()
+				func() {
+					defer func() {
+						if v := recover(); v != http.ErrAbortHandler { //nolint:errorlint // the very value that net/http looks for
+							t.Errorf("recovered %v, want the connection broken", v)
+						}
+					}()
+					inner.ServeHTTP(w, r.WithContext(guard.WithPrincipal(t.Context(), p)))
+				}()
+				if got := w.Body.String(); got != "1\n\n2\n\n" {
+					t.Errorf("got %q, want %q", got, "1\n\n2\n\n")
 				}
-				if r.Context().Err() == nil {
-					t.Error("the context goes on after the principal expired")
-				}
-			}))
-			h := handle(func(w http.ResponseWriter, r *http.Request) {
-				until := time.Now().Add(100 * time.Millisecond)
-				expires <- until
-				p := guard.NewPrincipal(guard.Principal{Subject: "alice", Expires: until}, nil)
-				inner.ServeHTTP(w, r.WithContext(guard.WithPrincipal(r.Context(), p)))
-			})
-			overBoth(t, h, func(t *testing.T, s *httptest.Server) {
-				a := send(t, s, "GET", "/", "")
-				if a.err == nil || a.body != "1\n\n" {
-					t.Errorf("got %q, error %v; want %q and a broken connection", a.body, a.err, "1\n\n")
-				}
-				ds := receive(t, ended, "Done")
+				ds := <-ended
 				if d, ok := find(ds, guard.ReasonExpired); !ok || !d.Refused() {
 					t.Errorf("decided %+v, want a refusal for %s", ds, guard.ReasonExpired)
 				}
