@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -50,7 +51,7 @@ func (o *orders) routes() *http.ServeMux {
 func (o *orders) snapshot() ([]order, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.all[:len(o.all):len(o.all)], o.changed
+	return slices.Clip(o.all), o.changed
 }
 
 func (o *orders) create(w http.ResponseWriter, r *http.Request) {
@@ -132,5 +133,7 @@ func writeCSV(w http.ResponseWriter, all []order, row func(order) []string) {
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // a client that is gone
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return // the client is gone, or a guard has refused
+	}
 }
