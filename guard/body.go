@@ -29,14 +29,21 @@ func (x *Exchange) requestBody(r *http.Request) (*body, Decision) {
 		r.Body = b
 		return b, Decision{}
 	}
-	if outer, ok := r.Body.(*body); ok && outer.share(b) {
-		// A pipeline around this one has read it, and nobody between has put
-		// another body in its place.
-		return b, x.judgeBody(b, r)
+	// What middleware outside has parsed of another reading of the body is not
+	// what guards judge.
+	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
+	// A pipeline around this one may have read it, if nobody between has put
+	// another body in its place.
+	outer, ok := r.Body.(*body)
+	if !ok || !outer.share(b) {
+		if d := b.read(r); d.Refused() {
+			b.release()
+			return b, d
+		}
 	}
-	if d := b.read(r); d.Refused() {
+	if int64(len(b.data)) > x.plan.settings.Limits.Request {
 		b.release()
-		return b, d
+		return b, b.fail(ReasonTooLarge, CauseTooLarge)
 	}
 	return b, x.judgeBody(b, r)
 }
@@ -55,6 +62,10 @@ func (x *Exchange) judgeBody(b *body, r *http.Request) Decision {
 	}
 	if b.buf == nil && !edited {
 		return Decision{}
+	}
+	if int64(len(left)) > x.plan.settings.Limits.Request { // a guard has made it longer
+		b.release()
+		return b.fail(ReasonTooLarge, CauseTooLarge)
 	}
 	b.data = left
 	r.Body = b
@@ -79,9 +90,11 @@ func tellLength(m *Message, n int64) {
 
 // encoded reports whether h says that the body is not as it reads.
 func encoded(h http.Header) bool {
-	for _, v := range h["Content-Encoding"] {
-		if v != "" && !strings.EqualFold(v, "identity") {
-			return true
+	for _, line := range h["Content-Encoding"] {
+		for v := range strings.SplitSeq(line, ",") {
+			if v = strings.TrimSpace(v); v != "" && !strings.EqualFold(v, "identity") {
+				return true
+			}
 		}
 	}
 	return false
@@ -118,6 +131,11 @@ func (b *body) read(r *http.Request) Decision {
 	b.data = b.buf.B
 	var tooLarge *http.MaxBytesError
 	switch {
+	case err == nil && len(b.data) == 0 && r.ContentLength > 0:
+		return b.x.decide(RequestBody, Decision{
+			Effect: Refuse, Cause: CauseInternal, Reason: ReasonUnread,
+			Detail: "middleware outside the pipeline has read the body: place it inside",
+		})
 	case err == nil:
 		return Decision{}
 	case errors.As(err, &tooLarge):

@@ -9,18 +9,17 @@ import (
 	"github.com/palegate/palegate/guard/payload"
 )
 
-// A Call is what another transport than net/http tells of a request before its
-// first message.
+// A Call is, for adapters, what another transport than net/http tells of a
+// request before its first message.
 type Call struct {
-	Route    string      // "/pkg.Service/Method"; "" if no route serves it
-	Host     string      // what the client called the service
-	Header   http.Header // canonical keys; the pipeline does not change it
-	Peer     netip.AddrPort
-	TLS      *tls.ConnectionState
-	Outbound bool // a call that this service makes
+	Route  string      // "/pkg.Service/Method"; "" if no route serves it
+	Host   string      // what the client called the service
+	Header http.Header // canonical keys; the pipeline does not change it
+	Peer   netip.AddrPort
+	TLS    *tls.ConnectionState
 }
 
-// Begin begins an exchange of another transport than net/http. The adapter
+// Begin, for adapters, begins an exchange of another transport than net/http. The adapter
 // judges it phase by phase and ends it, whatever happens:
 //
 //	x := p.Begin(ctx, call)
@@ -44,12 +43,14 @@ func (p *Pipeline) Begin(ctx context.Context, c Call) *Exchange {
 	x := &Exchange{plan: p.plan.Load(), call: &c}
 	x.begin(ctx)
 	x.request.header = c.Header
+	x.shared.setReached(false) // of what comes next this exchange is the gate
+	x.tellRoute()
 	x.choose()
-	x.hint(p)
+	x.hint()
 	return x
 }
 
-// Judge lets every guard judge x at a phase and returns the refusal to answer
+// Judge, for adapters, lets every guard judge x at a phase and returns the refusal to answer
 // with, if [Decision.Refused] says that it is one. What a refused exchange
 // would do next is refused as well.
 //
@@ -95,33 +96,46 @@ func (x *Exchange) unread(at Phase) Decision {
 	return x.decide(at, d)
 }
 
-// Decide records a decision that the adapter itself has made at a phase, about
+// Decide, for adapters, records a decision that the adapter itself has made at a phase, about
 // a body that guards could not be shown, say, and tells the observer. It
 // returns d as recorded; what is refused stays refused.
-func (x *Exchange) Decide(at Phase, d Decision) Decision { return x.decide(at, d) }
+func (x *Exchange) Decide(at Phase, d Decision) Decision {
+	x.judging.Lock()
+	defer x.judging.Unlock()
+	return x.decide(at, d)
+}
 
-// Reach notes that the exchange comes to its handler; see [Exchange.Reached].
+// Reach, for adapters, notes that the exchange comes to its handler; see [Exchange.Reached].
 func (x *Exchange) Reach() { x.shared.setReached(true) }
 
-// End ends the exchange: its Done phase runs, and what it holds is freed.
+// End, for adapters, ends the exchange: its Done phase runs, and what it holds is freed.
 // Ending twice does nothing.
-func (x *Exchange) End() { x.end() }
+func (x *Exchange) End() {
+	if x != nil && x.call != nil {
+		x.end()
+	}
+}
 
-// SetBody gives the body, or the next message, to judge: how adapters of other
-// transports feed it.
+// SetBody, for adapters, gives the body, or the next message, to judge.
 func (m *Message) SetBody(b payload.Body) {
+	if m.x.call == nil {
+		return // a handler's; net/http has the pipeline's own
+	}
 	m.x.judging.Lock()
 	defer m.x.judging.Unlock()
 	m.setBody(b)
 }
 
-// SetHead gives the response's status, as HTTP has it, and its header.
+// SetHead, for adapters, gives the response's status, as HTTP has it, and its header.
 func (m *Message) SetHead(status int, h http.Header) {
+	if m.x.call == nil {
+		return // as in SetBody
+	}
 	m.x.judging.Lock()
 	defer m.x.judging.Unlock()
 	m.setHead(status, h)
 }
 
-// Edited returns the body that guards have put in the place of the one given
+// Edited, for adapters, returns the body that guards have put in the place of the one given
 // by SetBody, if they have. It is gone when the exchange has ended.
-func (m *Message) Edited() ([]byte, bool) { return m.body.Bytes(), m.edited }
+func (m *Message) Edited() ([]byte, bool) { return m.edit, m.edited }

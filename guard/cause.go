@@ -29,7 +29,6 @@ var causes = [...]struct {
 	code   uint32
 	title  string
 }{
-	CauseNone:            {"Internal", 500, 13, "Internal error"},
 	CauseMalformed:       {"Malformed", 400, 3, "Malformed request"},
 	CauseUnauthenticated: {"Unauthenticated", 401, 16, "Authentication required"},
 	CauseForbidden:       {"Forbidden", 403, 7, "Not allowed"},
@@ -54,7 +53,15 @@ func (c Cause) known() Cause {
 }
 
 // String returns the cause's name as in its constant, without the prefix.
-func (c Cause) String() string { return causes[c.known()].name }
+func (c Cause) String() string {
+	if c == CauseNone {
+		return "None"
+	}
+	return causes[c.known()].name
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // HTTP returns the status code of a refusal for c. It is never 2xx.
 func (c Cause) HTTP() int { return causes[c.known()].status }

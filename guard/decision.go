@@ -21,13 +21,16 @@ var effectNames = [...]string{"allow", "flag", "transform", "refuse"}
 // String returns the effect's name in lower case.
 func (e Effect) String() string { return nameOf(effectNames[:], int(e)) }
 
+// MarshalText implements [encoding.TextMarshaler].
+func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
 // Reason says why in a stable dotted code, "guard.cause": "ratelimit.exceeded".
 // Clients see it, so it names what was wrong and never how it was found.
 type Reason string
 
 // A Decision is one guard's judgement of one exchange at one phase. It is a
-// value: it can be compared in a table test, logged, and sent elsewhere.
-// The zero Decision allows.
+// plain value, which can be tested, logged and sent elsewhere. The zero Decision
+// allows.
 type Decision struct {
 	Effect Effect
 	Cause  Cause  // with Refuse: what the transport answers
@@ -56,6 +59,24 @@ func (d Decision) Refused() bool { return d.Effect >= Refuse && !d.Shadow }
 
 // Is reports whether d refuses, enforced or in shadow, for reason.
 func (d Decision) Is(reason Reason) bool { return d.Effect >= Refuse && d.Reason == reason }
+
+// LogValue implements [slog.LogValuer].
+func (d Decision) LogValue() slog.Value {
+	attrs := []slog.Attr{
+		slog.String("guard", d.Guard),
+		slog.String("phase", d.Phase.String()),
+		slog.String("effect", d.Effect.String()),
+		slog.String("reason", string(d.Reason)),
+		slog.Bool("shadow", d.Shadow),
+	}
+	if d.Detail != "" {
+		attrs = append(attrs, slog.String("detail", d.Detail))
+	}
+	if d.Err != nil {
+		attrs = append(attrs, slog.Any("error", d.Err))
+	}
+	return slog.GroupValue(attrs...)
+}
 
 // silent reports that d says nothing worth recording.
 func (d Decision) silent() bool {

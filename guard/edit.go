@@ -49,11 +49,24 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // free gives s back, which may be nil.
 func (s *scratch) free() {
-	if s != nil {
+	if s != nil && cap(s.list) <= 64 {
 		clear(s.list)
 		s.list = s.list[:0]
 		scratches.Put(s)
 	}
+}
+
+// fits reports whether e can take effect at a phase.
+func (e *staged) fits(at Phase) bool {
+	switch e.In {
+	case InBody, InTrailer:
+		return e.response && at == ResponseBody || !e.response && at == RequestBody
+	case InHeader, InCookie:
+		return e.response && at != Done || at&(RequestHead|RequestBody) != 0
+	case InQuery:
+		return !e.response && at&(RequestHead|RequestBody) != 0
+	}
+	return false
 }
 
 // later reports whether e waits for the response's header: it can be staged at
@@ -106,7 +119,9 @@ func editRequest(r *http.Request, e *Edit, owned *bool) {
 		}
 		setValues(r.Trailer, e.Name, e.Values)
 	case InQuery:
+		r.Form = nil // whoever has parsed it before has parsed another one
 		r.URL.RawQuery = editPairs(r.URL.RawQuery, "&", e.Name, e.Values, url.QueryUnescape, url.QueryEscape)
+		r.RequestURI = r.URL.RequestURI()
 	case InCookie:
 		verbatim := func(s string) (string, error) { return strings.TrimSpace(s), nil }
 		line := editPairs(strings.Join(r.Header["Cookie"], "; "), ";", e.Name, e.Values, verbatim, func(s string) string { return s })

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 )
 
 // An Exchange is a request and its answer, whatever the transport. Handlers
@@ -16,7 +17,9 @@ import (
 // routes) share the exchange's id, principal, decisions and values; each has
 // its own view of request, response and route.
 //
-// Its methods are safe for concurrent use. After the exchange has ended it
+// Its methods are safe for concurrent use, but for those for adapters. Those
+// that tell something work on a nil Exchange too, and tell nothing: so From can
+// be used where all guards may be off. After the exchange has ended it
 // stays readable, but for bodies, and for a route and path values that nobody
 // has asked for before.
 type Exchange struct {
@@ -45,11 +48,14 @@ type Exchange struct {
 	refusal *Decision               // the first enforced refusal
 	checks  bool                    // a Check runs
 	handed  bool                    // the handler has the request
+	sent    bool                    // the response's header has gone on
+	panics  bool                    // a guard has panicked
 	ended   bool
 
 	mu        sync.Mutex // guards what follows, and shared
 	principal *Principal // verified here or outside
 	learned   *Principal // verified by an exchange inside
+	binds     bool       // principal was not verified by a guard that is only monitored
 	client    Client
 	route     string
 	matched   *http.Request // has the path values
@@ -83,7 +89,7 @@ type shared struct {
 	mu        sync.Mutex
 	id        string
 	reached   bool
-	decisions []Decision
+	decisions []logged
 	values    []keyValue
 }
 
@@ -94,6 +100,16 @@ func (s *shared) setReached(reached bool) {
 }
 
 type keyValue struct{ key, value any }
+
+// logged is a decision and the exchange it is about.
+type logged struct {
+	Decision
+
+	by *Exchange
+}
+
+// maxDecisions bounds what an exchange remembers, however long its streams are.
+const maxDecisions = 256
 
 // exchangeContext is the context in which the exchange can be found. It is
 // part of the Exchange, so that it costs no allocation.
@@ -121,7 +137,8 @@ func From(ctx context.Context) *Exchange {
 // WithPrincipal returns a context whose exchanges begin with p, for
 // applications that authenticate by middleware of their own, outside the
 // pipeline or between two of them. With a nil p it only gives ctx an exchange,
-// whose decisions are those of the pipelines inside.
+// whose decisions are those of the pipelines inside, and whose route is that
+// of the first of them.
 func WithPrincipal(ctx context.Context, p *Principal) context.Context {
 	x := &Exchange{}
 	x.begin(ctx)
@@ -130,7 +147,7 @@ func WithPrincipal(ctx context.Context, p *Principal) context.Context {
 		x.request.http, x.request.header = outer.request.http, outer.request.header
 	}
 	if p != nil {
-		x.setPrincipal(p)
+		x.setPrincipal(p, true)
 	}
 	return &x.ctx
 }
@@ -144,8 +161,7 @@ func (x *Exchange) begin(ctx context.Context) {
 	if outer := From(ctx); outer != nil {
 		x.parent = outer
 		x.shared = outer.shared
-		x.shared.setReached(false) // of what comes next this exchange is the gate
-		x.principal = outer.inherited()
+		x.principal, x.binds = outer.inherited()
 	}
 }
 
@@ -154,6 +170,9 @@ func (x *Exchange) Context() context.Context { return &x.ctx }
 
 // ID returns a random name of the exchange, which logs and refusals carry.
 func (x *Exchange) ID() string {
+	if x == nil {
+		return ""
+	}
 	s := x.shared
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,6 +186,9 @@ func (x *Exchange) ID() string {
 // router has it: "POST /orders/{id}", "/pkg.Service/Method". It is "" if no
 // route does, or none is known.
 func (x *Exchange) Route() string {
+	if x == nil {
+		return ""
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.has&hasRoute == 0 {
@@ -174,6 +196,22 @@ func (x *Exchange) Route() string {
 		x.route = x.findRoute()
 	}
 	return x.route
+}
+
+// tellRoute tells an exchange that WithPrincipal made outside every pipeline
+// what route the first one inside has found: tests ask it.
+func (x *Exchange) tellRoute() {
+	outer := x.parent
+	if outer == nil || outer.plan != nil {
+		return
+	}
+	route := x.Route()
+	outer.mu.Lock()
+	defer outer.mu.Unlock()
+	if outer.route == "" {
+		outer.has |= hasRoute
+		outer.route = route
+	}
 }
 
 func (x *Exchange) findRoute() string {
@@ -191,7 +229,7 @@ func (x *Exchange) findRoute() string {
 // PathValue returns what the wildcard of that name stands for in the path, as
 // [http.Request.PathValue] does, or "".
 func (x *Exchange) PathValue(name string) string {
-	if x.direct == nil {
+	if x == nil || x.direct == nil {
 		return ""
 	}
 	route := x.Route()
@@ -213,6 +251,9 @@ func (x *Exchange) PathValue(name string) string {
 
 // Client returns where the exchange comes from.
 func (x *Exchange) Client() Client {
+	if x == nil {
+		return Client{}
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.has&hasClient == 0 {
@@ -246,6 +287,9 @@ func certName(state *tls.ConnectionState) string {
 
 // Principal returns who asks, or nil as long as nobody has verified that.
 func (x *Exchange) Principal() *Principal {
+	if x == nil {
+		return nil
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.principal == nil {
@@ -257,18 +301,28 @@ func (x *Exchange) Principal() *Principal {
 // inherited returns the principal that exchanges inside x begin with. It is not
 // one that x has learned from inside: of two requests of a batch, the second is
 // not made by whom the first has authenticated.
-func (x *Exchange) inherited() *Principal {
+func (x *Exchange) inherited() (p *Principal, binds bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.principal
+	return x.principal, x.binds
+}
+
+// Expired, for adapters, reports whether the principal's time is over at now,
+// unless it was verified by a guard that is only monitored: the next message of
+// a stream is to be refused with [ReasonExpired].
+func (x *Exchange) Expired(now time.Time) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	p := x.principal
+	return p != nil && x.binds && !p.Expires.IsZero() && !now.Before(p.Expires)
 }
 
 // setPrincipal attaches a verified principal to x, and tells the exchanges
 // around it: a pipeline around the mux can mask by role although one inside
 // authenticates.
-func (x *Exchange) setPrincipal(p *Principal) {
+func (x *Exchange) setPrincipal(p *Principal, binds bool) {
 	x.mu.Lock()
-	x.principal = p
+	x.principal, x.binds = p, binds
 	x.mu.Unlock()
 	for outer := x.parent; outer != nil; outer = outer.parent {
 		outer.mu.Lock()
@@ -279,11 +333,8 @@ func (x *Exchange) setPrincipal(p *Principal) {
 	}
 }
 
-// Outbound reports whether the exchange is a call that this service makes.
-func (x *Exchange) Outbound() bool { return x.call != nil && x.call.Outbound }
-
-// Enforces reports whether an enforced guard judges x at one of the phases in
-// at. Adapters ask, to refuse what they could not let it see.
+// Enforces, for adapters, reports whether an enforced guard judges x at one of
+// the phases in at: what it could not be shown must be refused.
 func (x *Exchange) Enforces(at Phase) bool { return x.enforce&at != 0 }
 
 // Request returns the request's side of x.
@@ -293,16 +344,49 @@ func (x *Exchange) Request() *Message { return &x.request }
 func (x *Exchange) Response() *Message { return &x.response }
 
 // Decisions returns what has been decided so far, but for plain Allows, in
-// order. The slice is the caller's.
+// order: 256 decisions at most. What a guard decides of many units of a stream
+// in the same way, for the same reason, is there once. The slice is the
+// caller's.
 func (x *Exchange) Decisions() []Decision {
+	if x == nil {
+		return nil
+	}
 	x.shared.mu.Lock()
 	defer x.shared.mu.Unlock()
-	return slices.Clone(x.shared.decisions)
+	var ds []Decision
+	for i := range x.shared.decisions {
+		ds = append(ds, x.shared.decisions[i].Decision)
+	}
+	return ds
+}
+
+// log keeps d, and reports whether it is the first of its kind.
+func (x *Exchange) log(d *Decision) bool {
+	x.shared.mu.Lock()
+	defer x.shared.mu.Unlock()
+	if x.knows(d) {
+		return false
+	}
+	if len(x.shared.decisions) < maxDecisions {
+		x.shared.decisions = append(x.shared.decisions, logged{*d, x})
+	}
+	return true
+}
+
+// knows reports whether a decision of the same guard, phase, effect and reason
+// is kept. The lock of shared is held.
+func (x *Exchange) knows(d *Decision) bool {
+	return slices.ContainsFunc(x.shared.decisions, func(old logged) bool {
+		return old.by == x && old.Guard == d.Guard && old.Phase == d.Phase && old.Effect == d.Effect && old.Reason == d.Reason && old.Shadow == d.Shadow
+	})
 }
 
 // Reached reports whether the exchange has come to the handler: that of the
 // innermost pipeline, where there are several.
 func (x *Exchange) Reached() bool {
+	if x == nil {
+		return false
+	}
 	x.shared.mu.Lock()
 	defer x.shared.mu.Unlock()
 	return x.shared.reached
@@ -310,6 +394,9 @@ func (x *Exchange) Reached() bool {
 
 // Value returns what [Exchange.SetValue] has put under key, or nil.
 func (x *Exchange) Value(key any) any {
+	if x == nil {
+		return nil
+	}
 	x.shared.mu.Lock()
 	defer x.shared.mu.Unlock()
 	for _, kv := range x.shared.values {
@@ -322,7 +409,12 @@ func (x *Exchange) Value(key any) any {
 
 // SetValue keeps a guard's own state for this exchange. As with context
 // values, key should be of a type of the guard's own; it must be comparable.
+// Where one guard is used twice in a pipeline, the guard itself, a pointer,
+// keeps the two apart.
 func (x *Exchange) SetValue(key, value any) {
+	if x == nil {
+		return
+	}
 	x.shared.mu.Lock()
 	defer x.shared.mu.Unlock()
 	for i := range x.shared.values {

@@ -11,11 +11,12 @@ import (
 // An Exemption lets refusals of one guard pass for the exchanges it matches,
 // until a date. Each time, the decision is recorded with Shadow set and the
 // [Observer] hears of it. What is set in Routes, Subjects, Clients and Reasons
-// must all match, and one of them must be set. A guard that panics is never
+// must all match, and one of them must be set; with Subjects, Issuer too. A guard that panics is never
 // exempt, nor is a body that could not be read.
 type Exemption struct {
 	Routes   []string       // as in Use.Routes
 	Subjects []string       // of the principal
+	Issuer   string         // the principal's, which Subjects are unique within; "" if it has none
 	Clients  []netip.Prefix // of the client's address
 	Reasons  []Reason       // of the refusal
 	Until    time.Time      // required; from then on it exempts nothing
@@ -32,6 +33,11 @@ func (e *Exemption) check(reasons []Reason) error {
 	}
 	if e.Why == "" {
 		errs = append(errs, errors.New("Why: required"))
+	}
+	for _, c := range e.Clients {
+		if !c.IsValid() || c.Addr().Is4In6() {
+			errs = append(errs, fmt.Errorf("Clients: %v is no prefix, or should be written as IPv4", c))
+		}
 	}
 	for _, r := range e.Reasons {
 		if !slices.Contains(reasons, r) {
@@ -57,7 +63,7 @@ func (e *Exemption) matches(x *Exchange, d *Decision, now time.Time) bool {
 	}
 	if len(e.Subjects) > 0 {
 		p := x.Principal()
-		if p == nil || !slices.Contains(e.Subjects, p.Subject) {
+		if p == nil || p.Issuer != e.Issuer || !slices.Contains(e.Subjects, p.Subject) {
 			return false
 		}
 	}

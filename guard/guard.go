@@ -73,12 +73,18 @@ type Use struct {
 	// The default is the name of the Part's package.
 	Name string
 
-	// Routes limits the guard to these routes. Each is a pattern as the router
-	// has it: "POST /orders/{id}", "/orders/{id}" for every method,
-	// "/pkg.Service/Method", or one that ends in "*" for all that begin so. A
-	// route without a method, or with a host, is still found by its method and
-	// path. The default is all routes. A request that no route is known for is
-	// judged by every guard, whatever its Routes.
+	// Routes limits the guard to these routes. Each is a pattern as it was
+	// registered with the router: it is compared with [Exchange.Route] as text,
+	// never with a path, so that "/orders/7" or "/orders/{number}" does not
+	// match a route that is registered as "/orders/{id}". A method in front
+	// limits it to requests of that method ("GET" means HEAD too), whether the
+	// router's pattern has one or not; without a host it matches the router's
+	// pattern on every host. An entry that ends in "*" matches all that begin
+	// so. "POST /orders/{id}", "/orders/{id}", "/admin/*" and
+	// "/pkg.Service/Method" are examples.
+	//
+	// The default is all routes. A request that no route is known for is judged
+	// by every guard, whatever its Routes.
 	Routes []string
 
 	// Mode is the mode to start in; see [Pipeline.Modes] for changing it.
@@ -93,6 +99,13 @@ type Use struct {
 
 	// Part makes the guard.
 	Part Part
+}
+
+// Covers reports whether u's Routes let its guard judge a request of that
+// method ("" for transports that have none) on a route as [Exchange.Route]
+// gives it.
+func (u Use) Covers(route, method string) bool {
+	return route == "" || len(u.Routes) == 0 || routes(u.Routes).match(route, method)
 }
 
 // Guard makes u's Part do it, so that a Use is a Part too.

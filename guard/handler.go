@@ -35,8 +35,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r = r.WithContext(&x.ctx)
 	x.request.http, x.request.header = r, r.Header
+	x.shared.setReached(false) // of what comes next this exchange is the gate
+	x.tellRoute()
 	x.choose()
-	x.hint(h.pipeline)
+	x.hint()
 	if !x.Enforces(ResponseHead | ResponseBody) {
 		x.answer = w.Header() // there is nobody to wait for
 	}
@@ -53,6 +55,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		defer body.release()
 	}
+	x.hand()
 	if x.phases&(ResponseHead|ResponseBody|Done) == 0 {
 		x.Reach()
 		h.next.ServeHTTP(w, x.request.http)
@@ -75,7 +78,7 @@ func (h *handler) checkRoutes(pl *plan) {
 			if mux.lacks(pattern) {
 				pl.tell(Event{Kind: EventHint, Decision: Decision{
 					Guard:  s.name,
-					Detail: "Use.Routes names " + strconv.Quote(pattern) + ", but the mux has no such route, so the guard never runs on it",
+					Detail: "Use.Routes names " + strconv.Quote(pattern) + ", but the mux has no such route, so the guard may never run on it",
 				}})
 			}
 		}
@@ -85,15 +88,6 @@ func (h *handler) checkRoutes(pl *plan) {
 // serve lets next answer into a writer that guards watch.
 func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
 	r := x.request.http
-	if x.router != nil && !x.request.owned {
-		// Guards may ask late for the route and what its wildcards stand for:
-		// the handler, which may change its request, gets a URL of its own.
-		u := *r.URL
-		r.URL = &u
-	}
-	if x.plan.believes {
-		x.Client() // read before the handler can change the header
-	}
 	if x.Enforces(ResponseHead | ResponseBody) {
 		// A refused response must stop a handler that ignores write errors.
 		x.ctx.Context, x.stop = context.WithCancelCause(x.ctx.Context)
@@ -101,7 +95,6 @@ func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
 	if x.Enforces(ResponseBody) {
 		plainResponse(&x.request)
 	}
-	x.handed = true
 	rw := newWriter(x, w)
 	defer rw.base().release()
 	x.Reach()
@@ -109,11 +102,28 @@ func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
 	rw.base().finish()
 }
 
+// hand makes the request the handler's own. Guards that come later may ask for
+// route, path values and client, and must not get what the handler has made of
+// its request.
+func (x *Exchange) hand() {
+	x.handed = true
+	if x.phases&^RequestHead == 0 {
+		return
+	}
+	if r := x.request.http; x.router != nil && !x.request.owned {
+		u := *r.URL
+		r.URL = &u
+	}
+	if x.plan.believes {
+		x.Client()
+	}
+}
+
 // plainResponse asks the handler for an answer that guards can read: a
 // compressed one would be refused.
 func plainResponse(m *Message) {
 	if len(m.http.Header["Accept-Encoding"]) > 0 {
-		editRequest(m.http, &Edit{In: InHeader, Name: "Accept-Encoding"}, &m.owned)
+		editRequest(m.http, &Edit{In: InHeader, Name: "Accept-Encoding", Values: []string{"identity"}}, &m.owned)
 		m.header = m.http.Header
 	}
 }

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,16 +16,18 @@ import (
 // Reasons of the pipeline itself. Decisions for them name the guard "body" or,
 // for the others, the guard concerned.
 const (
-	ReasonPanic     Reason = "guard.panic"       // a guard panicked
-	ReasonGone      Reason = "client.gone"       // the client went away, or the context ended
-	ReasonExpired   Reason = "principal.expired" // a stream outlived its principal
-	ReasonTooLarge  Reason = "body.too_large"    // over Limits
-	ReasonTruncated Reason = "body.truncated"    // the request's body ended early
-	ReasonEncoding  Reason = "body.encoding"     // a Content-Encoding that guards cannot read
-	ReasonPartial   Reason = "body.partial"      // a part (206) of a response that guards must see whole
-	ReasonHijacked  Reason = "body.hijacked"     // a connection taken over, with guards that must see the response
-	ReasonOpaque    Reason = "body.opaque"       // flagged: a response of a media type that no guard reads
-	ReasonUnread    Reason = "body.unread"       // guards did not get to see a body; in shadow if all of them are monitored
+	ReasonPanic       Reason = "guard.panic"       // a guard panicked
+	ReasonUnspecified Reason = "guard.unspecified" // a guard refused without a reason
+	ReasonEdit        Reason = "guard.edit"        // an edit that cannot take effect
+	ReasonGone        Reason = "client.gone"       // the client went away, or the context ended
+	ReasonExpired     Reason = "principal.expired" // a stream outlived its principal
+	ReasonTooLarge    Reason = "body.too_large"    // over Limits
+	ReasonTruncated   Reason = "body.truncated"    // the request's body ended early
+	ReasonEncoding    Reason = "body.encoding"     // a Content-Encoding that guards cannot read
+	ReasonPartial     Reason = "body.partial"      // a part (206) of a response that guards must see whole
+	ReasonHijacked    Reason = "body.hijacked"     // a connection taken over, with guards that must see the response
+	ReasonOpaque      Reason = "body.opaque"       // flagged: a response of a media type that no guard reads
+	ReasonUnread      Reason = "body.unread"       // guards did not get to see a body; in shadow if all of them are monitored
 )
 
 // bodyGuard is the name under which the pipeline itself decides about bodies.
@@ -42,6 +45,12 @@ func (x *Exchange) choose() {
 	}
 	route := x.Route()
 	if route == "" {
+		if x.router == nil && x.direct != nil && pl.hints.unrouted.CompareAndSwap(false, true) {
+			pl.tell(Event{Kind: EventHint, Decision: Decision{
+				Detail: "no route is known where the pipeline stands, so guards judge every request whatever their Routes: " +
+					"hand Pipeline.Routed the router",
+			}})
+		}
 		return // unrouted: every guard runs
 	}
 	method := x.method()
@@ -86,7 +95,10 @@ func (x *Exchange) judgeMessage(m *Message, at Phase, b []byte) (left []byte, ed
 	defer x.judging.Unlock()
 	m.setBody(payload.New(b))
 	d = x.judgeLocked(at)
-	left, edited = m.body.Bytes(), m.edited
+	left, edited = b, m.edited
+	if edited {
+		left = m.edit
+	}
 	m.clearBody()
 	return left, edited, d
 }
@@ -94,7 +106,7 @@ func (x *Exchange) judgeMessage(m *Message, at Phase, b []byte) (left []byte, ed
 func (x *Exchange) judgeLocked(at Phase) (d Decision) {
 	if x.ended && at != Done {
 		if x.Enforces(at) {
-			return Decision{Effect: Refuse, Cause: CauseGone, Reason: ReasonGone, Phase: at}
+			return x.decide(at, Decision{Effect: Refuse, Cause: CauseGone, Reason: ReasonGone})
 		}
 		return d
 	}
@@ -112,10 +124,7 @@ func (x *Exchange) run(at Phase, i int) (next int, d Decision) {
 		if v := recover(); v != nil {
 			x.dropEdits()
 			next = i + 1
-			d = x.settle(&x.plan.slots[i], at, Decision{
-				Effect: Refuse, Cause: CauseInternal, Reason: ReasonPanic,
-				Detail: fmt.Sprintf("%v\n%s", v, debug.Stack()), Err: errPanic,
-			})
+			d = x.settle(&x.plan.slots[i], at, x.panicked(v))
 		}
 		x.check(false)
 	}()
@@ -136,6 +145,31 @@ func (x *Exchange) run(at Phase, i int) (next int, d Decision) {
 	return i, Decision{}
 }
 
+// panicked is the decision for a guard that has panicked with v. The first one
+// of an exchange tells where.
+func (x *Exchange) panicked(v any) Decision {
+	d := Decision{Effect: Refuse, Cause: CauseInternal, Reason: ReasonPanic, Detail: fmt.Sprint(v), Err: errPanic}
+	if !x.panics {
+		x.panics = true
+		d.Detail += "\n" + string(stack())
+	}
+	return d
+}
+
+// stack returns the stack of a panic that was just recovered, from where it
+// happened.
+func stack() []byte {
+	s := debug.Stack()
+	if _, below, ok := bytes.Cut(s, []byte("\npanic(")); ok {
+		if i := bytes.Index(below, []byte("\n\t")); i >= 0 {
+			if j := bytes.IndexByte(below[i+2:], '\n'); j >= 0 {
+				return below[i+2+j+1:]
+			}
+		}
+	}
+	return s
+}
+
 // check notes whether a Check runs.
 func (x *Exchange) check(runs bool) {
 	x.mu.Lock()
@@ -146,14 +180,24 @@ func (x *Exchange) check(runs bool) {
 // settle makes a decision of the guard in s take effect, or not, and records
 // it as what it came to.
 func (x *Exchange) settle(s *slot, at Phase, d Decision) Decision {
+	if d.Effect < Refuse && at != Done && x.edits != nil && slices.ContainsFunc(x.edits.list, func(e staged) bool { return !e.fits(at) }) {
+		// A mask that comes too late must not be taken for one that was put on.
+		d = Decision{
+			Effect: Refuse, Cause: CauseInternal, Reason: ReasonEdit,
+			Detail: "an edit was staged that cannot take effect at this phase; see Message.Stage",
+		}
+	}
 	d.Guard, d.Phase, d.Shadow = s.name, at, false
 	if d.Effect >= Refuse {
 		d.Effect, d.Cause = Refuse, d.Cause.known()
+		if d.Reason == "" {
+			d.Reason = ReasonUnspecified
+		}
 	} else if d.Effect < Transform && x.editsMessage() {
 		d.Effect = Transform
 	}
 	if d.Principal != nil {
-		x.setPrincipal(d.Principal)
+		x.setPrincipal(d.Principal, s.mode == ModeEnforce)
 	}
 	kind := EventDecision
 	switch {
@@ -198,6 +242,7 @@ func (x *Exchange) applyEdits(refused bool) {
 		switch {
 		case e.later() && x.answer != nil:
 			editHeader(x.answer, &e.Edit)
+		case e.later() && x.sent:
 		case e.later():
 			if x.later == nil {
 				x.later = scratches.Get().(*scratch)
@@ -239,12 +284,12 @@ func (x *Exchange) exempt(s *slot, d *Decision) bool {
 	return false
 }
 
-// record keeps d among the exchange's decisions and tells the observer.
+// record keeps d among the exchange's decisions and tells the observer, if it is
+// the first of its kind: a stream has many units.
 func (x *Exchange) record(kind EventKind, d Decision) {
-	x.shared.mu.Lock()
-	x.shared.decisions = append(x.shared.decisions, d)
-	x.shared.mu.Unlock()
-	x.plan.tell(Event{Kind: kind, Exchange: x, Decision: d})
+	if x.log(&d) {
+		x.plan.tell(Event{Kind: kind, Exchange: x, Decision: d})
+	}
 }
 
 // decide records a decision of the pipeline itself about a body.
@@ -281,8 +326,8 @@ func (x *Exchange) end() {
 
 // hint tells the observer, once, of forwarding headers from a peer that looks
 // like a proxy nobody has told us to trust.
-func (x *Exchange) hint(p *Pipeline) {
-	if p.hinted.Load() {
+func (x *Exchange) hint() {
+	if x.plan.hints.untrusted.Load() {
 		return
 	}
 	h := x.request.header
@@ -295,7 +340,7 @@ func (x *Exchange) hint(p *Pipeline) {
 	} else if ap, err := netip.ParseAddrPort(x.direct.RemoteAddr); err == nil {
 		peer = ap.Addr()
 	}
-	if x.plan.client.suspicious(peer, h) && p.hinted.CompareAndSwap(false, true) {
+	if x.plan.client.suspicious(peer, h) && x.plan.hints.untrusted.CompareAndSwap(false, true) {
 		from := peer.String() + ", which Settings.Trust.Proxies does not name"
 		if !peer.IsValid() {
 			from = "a peer without an address, which only Settings.Trust.Hops can trust"

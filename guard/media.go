@@ -6,9 +6,10 @@ import (
 )
 
 // mediaType returns the media type that h declares, in lower case and without
-// parameters, or "".
+// parameters, or "" if it declares none, or several: clients differ in which
+// one they believe.
 func mediaType(h http.Header) string {
-	if v := h["Content-Type"]; len(v) > 0 {
+	if v := h["Content-Type"]; len(v) == 1 && !strings.Contains(v[0], ",") {
 		return bareType(v[0])
 	}
 	return ""
@@ -43,10 +44,8 @@ func isOpaque(mediaType string) bool {
 	}
 	top, sub, _ := strings.Cut(mediaType, "/")
 	switch top {
-	case "image":
-		return !strings.HasSuffix(sub, "+xml") // SVG is text
-	case "audio", "video", "font":
-		return true
+	case "image", "audio", "video", "font":
+		return sub != "" && !strings.HasSuffix(sub, "+xml") && !strings.HasSuffix(sub, "+json") // SVG is text
 	}
 	return false
 }
@@ -55,10 +54,10 @@ func isOpaque(mediaType string) bool {
 // UTF-8 or UTF-16, and whether b is long enough to tell.
 func looksLikeJSON(b []byte) (yes, known bool) {
 	// White space, byte order marks, and the record separator of RFC 7464.
-	const skipped = " \t\r\n\x00\xEF\xBB\xBF\xFE\xFF\x1E"
+	const skipped = " \t\v\f\r\n\x00\xEF\xBB\xBF\xFE\xFF\x1E"
 	for _, c := range b {
 		if strings.IndexByte(skipped, c) < 0 {
-			return c == '{' || c == '[', true
+			return c == '{' || c == '[' || c == ')', true // ")]}'" stands before JSON that scripts must not run
 		}
 	}
 	return false, false

@@ -14,7 +14,8 @@ import (
 var ErrNoBody = errors.New("guard: the body is not there at this phase")
 
 // A Message is one direction of an exchange. Guards read it and stage edits;
-// they must not change what its methods return.
+// they must not change what its methods return. It is theirs: of its methods
+// only Status is safe for concurrent use, by handlers for instance.
 type Message struct {
 	x          *Exchange
 	isResponse bool
@@ -24,11 +25,13 @@ type Message struct {
 	status     atomic.Int32
 	body       payload.Body
 	hasBody    bool
-	edited     bool // a guard replaced the body
-	owned      bool // header and URL of http are the pipeline's own
+	edited     bool   // a guard replaced the body
+	edit       []byte // by this
+	owned      bool   // header and URL of http are the pipeline's own
 }
 
-// HTTP returns the request as net/http has it. For other transports it is
+// HTTP returns the request as net/http has it. Its Body is not for guards, nor
+// are ParseForm and what calls it: see [Message.Body]. For other transports it is
 // made up of what [Call] says. It is nil for a response.
 func (m *Message) HTTP() *http.Request {
 	if c := m.x.call; c != nil && m.http == nil && !m.isResponse {
@@ -81,11 +84,16 @@ func (m *Message) Body() (*payload.Body, error) {
 
 // Stage stages an edit for the guard whose Check is running. The pipeline
 // applies it after Check returns, and drops it if the guard is not enforced or
-// refuses; only edits of the response's header and cookies go with a refusal.
-// Those can be staged at any phase, and have the last word over what the
-// handler sets. Other edits of a message must be staged before it goes on:
-// of a request in RequestHead or RequestBody, of a response's body and trailer
-// in ResponseBody. Later guards see the message with the edit.
+// refuses, exempted or not; only edits of the response's header and cookies go
+// with an enforced refusal.
+//
+// Those can be staged until the header goes on: at a request's phases they
+// stand before the handler runs, which can change them; at ResponseHead and
+// ResponseBody they have the last word. Other edits have their phases: a
+// request's header, cookies and query RequestHead and RequestBody, its body and
+// trailer RequestBody, a response's body and trailer ResponseBody. Later guards
+// see the message with the edit. A body that an edit makes longer than
+// [Limits] allows is refused.
 //
 // Edits of a response's body make the pipeline mend its length and drop the
 // header fields that no longer hold (ETag, digests, Last-Modified,
@@ -112,13 +120,13 @@ func (m *Message) setHead(status int, h http.Header) {
 func (m *Message) setBody(b payload.Body) {
 	m.x.mu.Lock()
 	defer m.x.mu.Unlock()
-	m.body, m.hasBody, m.edited = b, !m.x.ended, false
+	m.body, m.hasBody, m.edited, m.edit = b, !m.x.ended, false, nil
 }
 
 func (m *Message) clearBody() {
 	m.x.mu.Lock()
 	defer m.x.mu.Unlock()
-	m.body, m.hasBody, m.edited = payload.Body{}, false, false
+	m.body, m.hasBody, m.edited, m.edit = payload.Body{}, false, false, nil
 }
 
 // apply makes an edit that a guard staged take effect.
@@ -126,7 +134,7 @@ func (m *Message) apply(e *staged) {
 	switch {
 	case e.In == InBody:
 		m.setBody(payload.New(e.Body))
-		m.edited = true
+		m.edited, m.edit = true, e.Body
 	case !m.isResponse:
 		if m.HTTP() != nil {
 			editRequest(m.http, &e.Edit, &m.owned)

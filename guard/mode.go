@@ -3,6 +3,7 @@ package guard
 import (
 	"fmt"
 	"iter"
+	"slices"
 )
 
 // Mode says whether a guard's refusals and edits take effect.
@@ -19,6 +20,19 @@ var modeNames = [...]string{"enforce", "monitor", "off"}
 
 // String returns the mode's name in lower case.
 func (m Mode) String() string { return nameOf(modeNames[:], int(m)) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler] for the three names.
+func (m *Mode) UnmarshalText(text []byte) error {
+	i := slices.Index(modeNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("guard: Mode: %q is none of %q", text, modeNames)
+	}
+	*m = Mode(i) //nolint:gosec // one of three
+	return nil
+}
 
 // Modes switches the guards of a pipeline while it serves, as slog.LevelVar
 // does for levels. An exchange that has begun keeps the modes it began with.

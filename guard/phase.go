@@ -29,3 +29,6 @@ func (p Phase) String() string {
 	}
 	return strings.Join(names, "+")
 }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }

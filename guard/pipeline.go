@@ -4,22 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 )
 
 // A Pipeline runs guards around a handler. It is made by [New] and is safe for
 // concurrent use; one pipeline can serve many handlers.
 type Pipeline struct {
-	plan   atomic.Pointer[plan]
-	mu     sync.Mutex // held while plan is replaced
-	hinted atomic.Bool
+	plan  atomic.Pointer[plan]
+	mu    sync.Mutex // held while plan is replaced
+	hints hints
 }
+
+// hints says which hints an observer has been given: each once a pipeline.
+type hints struct{ untrusted, unrouted atomic.Bool }
 
 // maxGuards is how many guards a pipeline holds: their routes are matched into
 // one word.
@@ -29,6 +33,7 @@ const maxGuards = 64
 // is immutable; an exchange keeps the plan it began with.
 type plan struct {
 	settings Settings
+	hints    *hints
 	client   *clientAddr
 	slots    []slot
 	phases   Phase // at which some guard runs, on some route
@@ -65,20 +70,17 @@ func New(parts ...Part) (*Pipeline, error) {
 // Use asks for another one than before. Exchanges that have begun end with the
 // guards they began with.
 func (p *Pipeline) Update(parts ...Part) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	old := p.plan.Load()
-	pl, err := build(old, parts)
+	old, pl, err := p.replace(parts)
 	if err != nil {
 		return err
 	}
-	p.plan.Store(pl)
+	// The observer hears of it without the lock: it may switch modes itself.
 	for i := range pl.slots {
 		for _, e := range pl.slots[i].exempt {
 			if !time.Now().Before(e.Until) {
 				pl.tell(Event{Kind: EventExpired, Decision: Decision{
 					Guard:  pl.slots[i].name,
-					Detail: "an exemption is over since " + e.Until.Format(time.DateOnly) + ": " + e.Why,
+					Detail: "an exemption is over since " + e.Until.Format(time.DateOnly) + " (why: " + e.Why + ")",
 				}})
 			}
 		}
@@ -87,6 +89,18 @@ func (p *Pipeline) Update(parts ...Part) error {
 		pl.tell(Event{Kind: EventReload})
 	}
 	return nil
+}
+
+func (p *Pipeline) replace(parts []Part) (old, pl *plan, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old = p.plan.Load()
+	if pl, err = build(old, parts); err != nil {
+		return nil, nil, err
+	}
+	pl.hints = &p.hints
+	p.plan.Store(pl)
+	return old, pl, nil
 }
 
 // Modes returns the switches of p's guards.
@@ -125,6 +139,16 @@ func build(old *plan, parts []Part) (*plan, error) {
 		errs     []error
 	)
 	for i, part := range parts {
+		switch p := part.(type) { // by their methods, pointers to them are Parts too
+		case *Use:
+			if p != nil {
+				part = *p
+			}
+		case *Settings:
+			if p != nil {
+				part = *p
+			}
+		}
 		if s, ok := part.(Settings); ok {
 			if settings != nil {
 				errs = append(errs, errors.New("guard: Settings: given twice"))
@@ -173,12 +197,12 @@ func (u Use) slot(i int, old *plan) (slot, error) {
 		return slot{name: u.Name}, fmt.Errorf("guard: part %d (%q): Part is nil", i, u.Name)
 	}
 	switch u.Part.(type) {
-	case Settings:
+	case Settings, *Settings:
 		return slot{name: u.Name}, fmt.Errorf("guard: part %d (%q): Settings makes no guard; give it to New itself", i, u.Name)
-	case Use:
+	case Use, *Use:
 		return slot{name: u.Name}, fmt.Errorf("guard: part %d (%q): a Use in a Use", i, u.Name)
 	}
-	s := slot{name: u.Name, mode: u.Mode, configured: u.Mode, routes: u.Routes, exempt: slices.Clone(u.Exempt), pinned: u.Pinned}
+	s := slot{name: u.Name, mode: u.Mode, configured: u.Mode, routes: slices.Clone(u.Routes), exempt: slices.Clone(u.Exempt), pinned: u.Pinned}
 	if s.name == "" {
 		s.name = packageName(u.Part)
 	}
@@ -220,26 +244,38 @@ func (s *slot) check(u Use) error {
 			wrong("Reasons", fmt.Errorf("%q is not of the form \"guard.cause\"", r))
 		}
 	}
+	if s.name == bodyGuard {
+		wrong("Name", errors.New("the pipeline's own decisions about bodies have this name"))
+	}
+	if strings.ContainsFunc(s.name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		wrong("Name", fmt.Errorf("%q has characters that cannot be printed", s.name))
+	}
 	for _, r := range u.Routes {
-		if _, rest := splitPattern(r); rest == "" {
-			wrong("Routes", fmt.Errorf("%q has no path", r))
+		if err := checkPattern(r); err != nil {
+			wrong("Routes", err)
 		}
 	}
 	for i := range s.exempt {
 		if err := s.exempt[i].check(reasons); err != nil {
 			wrong(fmt.Sprintf("Exempt[%d]", i), err)
 		}
+		for _, r := range s.exempt[i].Routes {
+			if err := checkPattern(r); err != nil {
+				wrong(fmt.Sprintf("Exempt[%d].Routes", i), err)
+			}
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// packageName is the last element of part's package, such as "ratelimit".
+// packageName is the name of part's package, such as "ratelimit".
 func packageName(part Part) string {
 	t := reflect.TypeOf(part)
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	return path.Base(t.PkgPath())
+	name, _, _ := strings.Cut(t.String(), ".")
+	return name
 }
 
 func isNil(v any) bool {
@@ -286,15 +322,22 @@ func (pl *plan) sum() {
 }
 
 func (p *Pipeline) setModes(which func(*slot) bool, to Mode, name string) error {
+	pl, changed, err := p.switchModes(which, to, name)
+	for _, name := range changed {
+		pl.tell(Event{Kind: EventMode, Decision: Decision{Guard: name, Detail: "mode is now " + to.String()}})
+	}
+	return err
+}
+
+func (p *Pipeline) switchModes(which func(*slot) bool, to Mode, name string) (_ *plan, changed []string, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.plan.Load()
 	if name != "" && old.find(name) == nil {
-		return fmt.Errorf("guard: Modes.Set: no guard is named %q", name)
+		return nil, nil, fmt.Errorf("guard: Modes.Set: no guard is named %q", name)
 	}
 	pl := *old
 	pl.slots = slices.Clone(old.slots)
-	var changed []string
 	for i := range pl.slots {
 		if s := &pl.slots[i]; which(s) && s.mode != to {
 			changed = append(changed, s.name)
@@ -303,15 +346,21 @@ func (p *Pipeline) setModes(which func(*slot) bool, to Mode, name string) error 
 	}
 	pl.sum()
 	p.plan.Store(&pl)
-	for _, name := range changed {
-		pl.tell(Event{Kind: EventMode, Decision: Decision{Guard: name, Detail: "mode is now " + to.String()}})
-	}
-	return nil
+	return &pl, changed, nil
 }
 
 // Handler returns next behind p. If next is a [http.ServeMux], guards know the
 // route before it is served; inside a mux they know it from the request. Where
-// other middleware stands between p and the mux, use [Pipeline.Routed].
+// other middleware stands between p and the mux, use [Pipeline.Routed]. What
+// changes a request's method or path (a method override, a rewrite) or reads its
+// body (ParseForm) belongs outside the first, and inside the second: guards judge
+// the request as it reaches the pipeline.
+//
+// Where a guard watches the response, handlers get a writer that has no Unwrap,
+// no http.CloseNotifier and no http.Pusher, and with which [http.MaxBytesReader]
+// cannot tell the server to close the connection. Where an enforced guard reads
+// the response's body, they see Accept-Encoding: identity, and should declare a
+// Content-Type: a body without one is held back as text would be.
 //
 // With every guard off, the handler costs one load of a pointer.
 func (p *Pipeline) Handler(next http.Handler) http.Handler {

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"log/slog"
 	"slices"
 	"time"
 
@@ -19,7 +20,7 @@ type Principal struct {
 	Roles  []string
 
 	AuthTime time.Time // when the subject proved who it is; zero if unknown
-	Expires  time.Time // a stream does not outlive it; zero if it does not expire
+	Expires  time.Time // zero if never; server-sent events and NDJSON that an enforced guard judges do not outlive it
 
 	claims []byte
 }
@@ -32,6 +33,14 @@ func NewPrincipal(p Principal, claims []byte) *Principal {
 	p.Roles = slices.Clone(p.Roles)
 	p.claims = claims
 	return &p
+}
+
+// LogValue implements [slog.LogValuer]. It tells who, and none of the claims.
+func (p *Principal) LogValue() slog.Value {
+	if p == nil {
+		return slog.Value{}
+	}
+	return slog.GroupValue(slog.String("issuer", p.Issuer), slog.String("subject", p.Subject))
 }
 
 // Claim returns the top-level claim of exactly that name as text, and whether

@@ -21,16 +21,14 @@ type problem struct {
 }
 
 // refuse answers with d. Nothing may have been sent. What stands in the header
-// stays (CORS, request ids of middleware outside), but for what spoke of
-// another body.
+// stays: it is of middleware outside (CORS, request ids).
 func (x *Exchange) refuse(w http.ResponseWriter, d Decision) {
 	cause := d.Cause.known()
 	status := cause.HTTP()
 	h := w.Header()
-	x.response.SetHead(status, h)
-	for _, name := range bodyFields {
-		delete(h, name)
-	}
+	x.judging.Lock()
+	x.response.setHead(status, h)
+	x.judging.Unlock()
 	x.applyLater(h)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -47,18 +45,13 @@ func (x *Exchange) refuse(w http.ResponseWriter, d Decision) {
 	mediaType, body := p.render(x.direct.Header["Accept"])
 	h.Set("Content-Type", mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if encoded(h) { // by middleware outside, which alone knows how long it will be
+		delete(h, "Content-Length")
+	}
 	w.WriteHeader(status)
 	if x.direct.Method != http.MethodHead {
 		_, _ = w.Write(body) // a client that is gone needs no answer
 	}
-}
-
-// bodyFields are the header fields that speak of one body and are wrong for
-// another.
-var bodyFields = []string{
-	"Accept-Ranges", "Content-Digest", "Content-Disposition", "Content-Encoding", "Content-Language",
-	"Content-Length", "Content-Location", "Content-Md5", "Content-Range", "Content-Type", "Digest",
-	"Etag", "Expires", "Last-Modified", "Repr-Digest", "Trailer",
 }
 
 // seconds rounds up: a client that comes back earlier would be refused again.

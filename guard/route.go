@@ -1,10 +1,12 @@
 package guard
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -64,15 +66,17 @@ func (m *muxRouter) SetPathValues(r *http.Request, pattern string) {
 	}
 }
 
-// lacks reports whether the mux surely has no route that pattern, an entry of
-// [Use].Routes, stands for: so a request that it should match finds none.
+// lacks reports whether the mux seems to have no route that pattern, an entry of
+// [Use].Routes, stands for: a request that it should match finds none. A route of
+// a host that only the mux names is not found.
 func (m *muxRouter) lacks(pattern string) bool {
 	method, rest := splitPattern(pattern)
 	if strings.HasSuffix(rest, "*") {
 		return false
 	}
+	methods := []string{method}
 	if method == "" {
-		method = http.MethodGet
+		methods = allMethods
 	}
 	slash := strings.IndexByte(rest, '/')
 	if slash < 0 {
@@ -84,9 +88,15 @@ func (m *muxRouter) lacks(pattern string) bool {
 		}
 		return "x"
 	})
-	r := &http.Request{Method: method, Host: rest[:slash], URL: &url.URL{Path: path}, Header: http.Header{}}
-	_, route := m.mux.Handler(r)
-	return !routes{pattern}.match(route, method)
+	return !slices.ContainsFunc(methods, func(method string) bool {
+		_, route := m.mux.Handler(&http.Request{Method: method, Host: rest[:slash], URL: &url.URL{Path: path}, Header: http.Header{}})
+		return routes{pattern}.match(route, method)
+	})
+}
+
+var allMethods = []string{
+	http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodHead, http.MethodOptions, http.MethodConnect, http.MethodTrace,
 }
 
 var wildcard = regexp.MustCompile(`\{[^}]*\}`)
@@ -112,6 +122,24 @@ func (rs routes) match(route, method string) bool {
 		}
 	}
 	return false
+}
+
+// checkPattern says why pattern, an entry of [Use].Routes, can match no route of
+// any router.
+func checkPattern(pattern string) error {
+	method, rest := splitPattern(pattern)
+	switch {
+	case rest == "*":
+	case strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "":
+		return fmt.Errorf("%q: %q is no method; write one in capitals, or none for all", pattern, method)
+	case rest != strings.TrimSpace(rest) || strings.HasSuffix(rest, "**"):
+		return fmt.Errorf("%q: ends in a blank, or in more than one \"*\"", pattern)
+	case !strings.Contains(rest, "/"):
+		return fmt.Errorf("%q: a path begins with \"/\"", pattern)
+	case strings.Count(rest, "{") != strings.Count(rest, "}"):
+		return fmt.Errorf("%q: a brace is open", pattern)
+	}
+	return nil
 }
 
 // serves says which requests a pattern's method is for, as http.ServeMux does.

@@ -12,7 +12,7 @@ type Settings struct {
 	Trust Trust
 	// Limits bounds what is held in memory.
 	Limits Limits
-	// Observer hears of decisions. Default: refusals go to slog.Default.
+	// Observer hears of decisions. Default: [Log] with slog.Default.
 	Observer Observer `json:"-"`
 }
 
@@ -50,7 +50,7 @@ func (s Settings) complete() (Settings, error) {
 	limit("Request", &s.Limits.Request, defaultRequest)
 	limit("Response", &s.Limits.Response, defaultResponse)
 	if s.Observer == nil {
-		s.Observer = slogObserver{}
+		s.Observer = Log(nil)
 	}
 	return s, errors.Join(errs...)
 }

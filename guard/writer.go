@@ -35,6 +35,8 @@ type writer struct {
 	units   splitter
 	buf     *bufpool.Buffer
 	err     error // what Write returns from now on
+	looked  int   // how much of an undecided body was looked at
+	partly  bool  // the body is a part or encoded, and so of no use to guards
 	unsaid  bool  // the handler returned without a word
 	edited  bool  // a guard has put another body in the place of the handler's
 	abort   bool  // refused after bytes have gone on: break the connection
@@ -63,6 +65,7 @@ func newWriter(x *Exchange, w http.ResponseWriter) responseWriter {
 		if b.header = b.header.Clone(); b.header == nil {
 			b.header = http.Header{}
 		}
+		x.applyLater(b.header)
 	}
 	switch {
 	case x.direct.ProtoMajor == 1 && can[http.Hijacker](w):
@@ -103,6 +106,9 @@ func (w *writer) Write(p []byte) (int, error) {
 	if err := w.ready(); err != nil {
 		return 0, err
 	}
+	if w.held && w.bodiless() {
+		return 0, http.ErrBodyNotAllowed
+	}
 	if w.held && w.mode != bodyPass {
 		w.take(p)
 		return w.taken(len(p))
@@ -124,11 +130,20 @@ func (w *writer) WriteString(s string) (int, error) {
 		w.take([]byte(s))
 		return w.taken(len(s))
 	}
+	if w.held && w.bodiless() {
+		return 0, http.ErrBodyNotAllowed
+	}
 	n, err := io.WriteString(w.w, s)
 	if w.mode != bodyPass {
 		w.take([]byte(s[:n]))
 	}
 	return n, err
+}
+
+// bodiless reports that the status has no body, whatever a writer further out
+// makes of the status.
+func (w *writer) bodiless() bool {
+	return w.status == http.StatusNoContent || w.status == http.StatusNotModified
 }
 
 func (w *writer) taken(n int) (int, error) {
@@ -190,8 +205,9 @@ func (w *writer) FlushError() error {
 
 func (w flushWriter) Flush() { _ = w.FlushError() }
 
-// Hijack implements [http.Hijacker]. What is sent on the connection afterwards
-// nobody judges; so it is refused if an enforced guard must see the body.
+// Hijack implements [http.Hijacker]. What is sent and received on the connection
+// afterwards nobody judges: WebSocket frames are no bodies. It is refused if an
+// enforced guard must see the response's body.
 func (w hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -300,7 +316,6 @@ func (w *writer) judgeHead(status int) {
 		w.sent = w.header.Clone()
 		h = w.sent
 		canonize(h)
-		x.applyLater(h)
 	}
 	reason := w.choose(h)
 	if d := x.judgeHead(status, h); d.Refused() {
@@ -318,12 +333,13 @@ func (w *writer) commit() {
 	h := w.w.Header()
 	clear(h)
 	maps.Copy(h, w.sent)
-	w.x.applyLater(h)
-	if w.held && w.mode == bodyUnits {
+	w.x.sent = true
+	switch {
+	case w.held && w.mode == bodyUnits:
 		delete(h, "Content-Length") // an edit of a unit will change it
-		for _, name := range staleFields {
-			delete(h, name)
-		}
+		dropFields(h, staleFields)
+	case w.held:
+		dropFields(h, telltales[w.status])
 	}
 	if !w.unsaid {
 		w.w.WriteHeader(w.status)
@@ -340,6 +356,9 @@ func (w *writer) refuse(d Decision) {
 		w.x.refuse(w.w, d)
 	} else {
 		w.abort = true
+		// Should middleware outside recover from the abort, the end must not
+		// look like that of a whole answer.
+		_ = w.SetWriteDeadline(time.Unix(1, 0))
 	}
 	w.x.stop(errRefused)
 }

@@ -32,16 +32,15 @@ func (w *writer) choose(h http.Header) Reason {
 		return ""
 	}
 	mediaType := mediaType(h)
-	whole := w.status != http.StatusPartialContent && !encoded(h)
+	opaque := isOpaque(mediaType)
+	w.partly = w.status == http.StatusPartialContent || encoded(h)
 	switch {
-	case !whole && mediaType != octetStream && isOpaque(mediaType):
-		w.flagOpaque()
-		return ""
-	case encoded(h):
-		return ReasonEncoding
-	case !whole:
+	case w.partly && (!opaque || mediaType == octetStream):
+		if encoded(h) {
+			return ReasonEncoding
+		}
 		return ReasonPartial
-	case mediaType == "" || isOpaque(mediaType):
+	case opaque:
 		w.mode = bodyUndecided
 	default:
 		w.mode = bodyHold
@@ -78,15 +77,19 @@ func (w *writer) take(p []byte) {
 // that writes all of it at once does not have all of it copied.
 const maxPiece = 64 << 10
 
-// decide looks at the first bytes of a body whose media type nobody reads, or
-// that has none: what looks like JSON is held all the same.
+// decide looks at the first bytes of a body whose media type nobody reads: what
+// looks like JSON is held all the same.
 func (w *writer) decide() {
-	json, known := looksLikeJSON(w.buf.B)
+	json, known := looksLikeJSON(w.buf.B[w.looked:])
 	if !known {
+		w.looked = len(w.buf.B)
 		return
 	}
-	declared := mediaType(w.x.response.header)
-	if json || declared == "" && !isOpaque(bareType(http.DetectContentType(w.buf.B))) {
+	switch {
+	case json && w.partly: // it cannot be judged as what it is
+		w.fail(ReasonPartial)
+		return
+	case json:
 		w.mode = bodyHold
 		return
 	}
@@ -135,7 +138,7 @@ func (w *writer) takeUnits(p []byte) {
 // judgeUnit judges one unit and sends it on.
 func (w *writer) judgeUnit(unit []byte) {
 	x := w.x
-	if p := x.Principal(); w.held && p != nil && !p.Expires.IsZero() && !time.Now().Before(p.Expires) {
+	if w.held && x.Expired(time.Now()) {
 		w.refuse(x.decide(ResponseBody, Decision{Effect: Refuse, Cause: CauseUnauthenticated, Reason: ReasonExpired}))
 		return
 	}
@@ -200,8 +203,13 @@ func (w *writer) finishHeld() {
 	m := &w.x.response
 	// The body of an answer to HEAD is not sent, but tells its length. Without
 	// one, the length is that of a body that nobody has judged.
-	unknown := w.x.direct.Method == http.MethodHead && len(w.buf.B) == 0
+	head := w.x.direct.Method == http.MethodHead
+	unknown := head && len(w.buf.B) == 0
 	body := w.buf.B
+	if n, ok := declaredLength(m.header); w.held && ok && n != int64(len(body)) && !head {
+		w.fail(ReasonTruncated) // bare, the client would see the connection break
+		return
+	}
 	if !unknown {
 		var ok bool
 		if body, ok = w.judgeBody(body); !ok {
@@ -214,15 +222,13 @@ func (w *writer) finishHeld() {
 		}
 		return
 	}
-	if w.edited {
-		for _, name := range staleFields {
-			delete(w.sent, name)
-		}
+	if w.edited || unknown {
+		dropFields(w.sent, staleFields)
 	}
 	switch {
 	case unknown:
 		delete(w.sent, "Content-Length")
-	case len(w.sent["Content-Length"]) > 0 || w.edited && len(m.trailer) == 0:
+	case w.edited && len(w.sent["Content-Length"]) > 0:
 		w.sent["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	w.setTrailer(w.sent, true)
@@ -234,5 +240,28 @@ func (w *writer) finishHeld() {
 	w.setTrailer(w.w.Header(), false)
 }
 
+func declaredLength(h http.Header) (n int64, ok bool) {
+	if v := h["Content-Length"]; len(v) == 1 {
+		n, err := strconv.ParseInt(v[0], 10, 64)
+		return n, err == nil
+	}
+	return 0, false
+}
+
+func dropFields(h http.Header, names []string) {
+	for _, name := range names {
+		delete(h, name)
+	}
+}
+
 // staleFields no longer hold for a body that was edited.
 var staleFields = []string{"Accept-Ranges", "Content-Digest", "Content-Md5", "Digest", "Etag", "Last-Modified", "Repr-Digest"}
+
+// telltales are the fields in which an answer of that status, which has not the
+// body that it is about, tells something of it that guards have not judged: with
+// a digest a short secret can be guessed.
+var telltales = map[int][]string{
+	http.StatusNotModified:                  {"Content-Digest", "Content-Md5", "Digest", "Repr-Digest"}, // it must have the ETag
+	http.StatusPreconditionFailed:           staleFields,
+	http.StatusRequestedRangeNotSatisfiable: append([]string{"Content-Range"}, staleFields...),
+}

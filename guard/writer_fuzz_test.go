@@ -253,8 +253,8 @@ func (s script) compare(t *testing.T, want, got outcome) {
 }
 
 // opaque says, in other words than the writer, whether guards do not get to
-// see what the script writes: by its declared type or, without one, by the
-// first bytes that are not white space, unless those look like JSON.
+// see what the script writes: by its declared type, unless the first bytes that
+// are not white space look like JSON.
 func (s script) opaque() bool {
 	first := ""
 	for _, op := range s[min(1, len(s)):] {
@@ -266,9 +266,6 @@ func (s script) opaque() bool {
 		}
 	}
 	mediaType := s.mediaType()
-	if mediaType == "" {
-		mediaType = http.DetectContentType([]byte(first))
-	}
 	first = strings.TrimLeft(first, " \t\r\n")
 	return (mediaType == "image/png" || mediaType == "application/octet-stream") &&
 		first != "" && first[0] != '{' && first[0] != '['

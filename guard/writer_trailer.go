@@ -36,7 +36,7 @@ func (w *writer) trailer() http.Header {
 	}
 	for name, values := range w.header {
 		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
-			add(name, values)
+			add(textproto.CanonicalMIMEHeaderKey(name), values)
 		}
 	}
 	return t

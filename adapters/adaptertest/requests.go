@@ -58,7 +58,7 @@ func refusalHead(p *probe) {
 func refusalBody(p *probe) {
 	var ran list
 	s := p.serve([]Route{{Pattern: usersPattern, Handler: notes(&ran, 201, "ran")}},
-		guard.Use{Name: "body", Part: part{guard.RequestBody, func(x *guard.Exchange, _ guard.Phase) guard.Decision {
+		guard.Use{Name: "refuses", Part: part{guard.RequestBody, func(x *guard.Exchange, _ guard.Phase) guard.Decision {
 			if body, err := x.Request().Body(); err != nil || bytes.Contains(body.Bytes(), []byte("attack")) {
 				return refusal(guard.CauseInvalid)
 			}

@@ -40,7 +40,7 @@ func TestAnswerHeader(t *testing.T) {
 		{"untouched", nil, true, nil, metadata.MD{"x-both": {"handler"}, "x-handler": {"1"}, "x-sent": {"1"}}},
 		{
 			"added early",
-			[]guard.Part{stage(guard.RequestHead, guard.Edit{}), check{guard.RequestHead, addRate}},
+			[]guard.Part{stage(guard.RequestHead, set("X-Guard", "1")), check{guard.RequestHead, addRate}},
 			false, nil,
 			metadata.MD{"x-both": {"handler"}, "ratelimit": {"9"}},
 		},

@@ -112,7 +112,7 @@ func TestBrokenEdit(t *testing.T) {
 	for _, at := range []guard.Phase{guard.RequestBody, guard.ResponseBody} {
 		s := &service{}
 		_, err := call(context.Background(), serve(t, pipeline(t, stage(at, guard.Edit{In: guard.InBody, Body: []byte{0xff}})), s), message("a"))
-		if status.Code(err) != codes.Internal || info(err).GetReason() != string(guardgrpc.ReasonEdit) {
+		if status.Code(err) != codes.Internal || info(err).GetReason() != string(guard.ReasonEdit) {
 			t.Errorf("%v: got %v", at, err)
 		}
 		if at == guard.RequestBody && s.calls.Load() != 0 {

@@ -12,10 +12,6 @@ import (
 	"github.com/palegate/palegate/guard"
 )
 
-// ReasonEdit is the reason of a refusal where a guard has put bytes in the
-// place of a message that are no message of its type.
-const ReasonEdit guard.Reason = "guard.edit"
-
 // domain is the ErrorInfo.domain of every refusal.
 const domain = "palegate"
 
@@ -68,7 +64,7 @@ func unread(x *guard.Exchange) error {
 
 // broken refuses a message that a guard's edit has made unreadable.
 func broken(x *guard.Exchange, at guard.Phase) error {
-	return refusal(x, x.Decide(at, guard.Decision{Effect: guard.Refuse, Cause: guard.CauseInternal, Reason: ReasonEdit}))
+	return refusal(x, x.Decide(at, guard.Decision{Effect: guard.Refuse, Cause: guard.CauseInternal, Reason: guard.ReasonEdit}))
 }
 
 // expired refuses the next message of a stream that has outlived its principal.

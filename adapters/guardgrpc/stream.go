@@ -109,7 +109,7 @@ func (s *stream) check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.answer.c.x
-	if p := x.Principal(); s.refused == nil && p != nil && !p.Expires.IsZero() && !time.Now().Before(p.Expires) {
+	if s.refused == nil && x.Expired(time.Now()) {
 		s.refuse(expired(x))
 	}
 	return s.refused

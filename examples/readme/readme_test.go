@@ -3,6 +3,7 @@ package readme
 
 import (
 	"bytes"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -32,8 +33,10 @@ func TestProgram(t *testing.T) {
 	if len(files) != 2 {
 		t.Fatalf("the README has %d files, want the program and its test", len(files))
 	}
+	addr := freeAddr(t) // the README's own may be taken, by the quickstart say
 	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(dir, string(f[1])), f[2], 0o644); err != nil {
+		code := bytes.ReplaceAll(f[2], []byte("localhost:8080"), []byte(addr))
+		if err := os.WriteFile(filepath.Join(dir, string(f[1])), code, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -54,9 +57,19 @@ func TestProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = program.Process.Kill(); _ = program.Wait() })
-	if resp := post(t, string(readme)); resp != `{"card":{"number":"[redacted]"},"qty":1}` {
+	if resp := post(t, strings.ReplaceAll(string(readme), "localhost:8080", addr)); resp != `{"card":{"number":"[redacted]"},"qty":1}` {
 		t.Errorf("answer %q\n%s", resp, stderr.String())
 	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // post sends what the README's curl line sends, once the program listens.

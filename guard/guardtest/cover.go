@@ -1,7 +1,6 @@
 package guardtest
 
 import (
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -14,8 +13,8 @@ import (
 //
 //   - each reason of each guard that is on, reached when a decision names it,
 //     enforced or in shadow;
-//   - each entry of a Use's Routes, reached when a request was sent whose
-//     method and path it stands for.
+//   - each entry of a Use's Routes, reached when a request was sent on a route
+//     that it names. One that is misspelled is never reached.
 //
 // So it belongs last: into a test that stands below all others, in the file
 // whose name sorts last. Parallel tests end after it unless they are subtests
@@ -78,9 +77,9 @@ func (c *cover) excepted(reason guard.Reason, used []bool) (yes bool) {
 
 // hits is what tests have reached.
 type hits struct {
-	mu       sync.Mutex
-	reasons  map[hit]bool
-	requests map[line]bool
+	mu      sync.Mutex
+	reasons map[hit]bool
+	routes  map[visit]bool
 }
 
 type (
@@ -88,17 +87,19 @@ type (
 		guard  string
 		reason guard.Reason
 	}
-	line struct{ method, path string }
+	visit struct{ method, route string }
 )
 
 // reached is what tests of this process have reached: state of the package,
 // since nothing else connects one test with another.
-var reached = hits{reasons: map[hit]bool{}, requests: map[line]bool{}}
+var reached = hits{reasons: map[hit]bool{}, routes: map[visit]bool{}}
 
-func (h *hits) record(r *http.Request, decisions []guard.Decision) {
+func (h *hits) record(method, route string, decisions []guard.Decision) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.requests[line{r.Method, r.URL.Path}] = true
+	if route != "" {
+		h.routes[visit{method, route}] = true
+	}
 	for _, d := range decisions {
 		h.reasons[hit{d.Guard, d.Reason}] = true
 	}
@@ -113,9 +114,9 @@ func (h *hits) reason(guard string, reason guard.Reason) bool {
 func (h *hits) route(pattern string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	stands := requestsOf(pattern)
-	for r := range h.requests {
-		if stands(r.method, r.path) {
+	use := guard.Use{Routes: []string{pattern}}
+	for v := range h.routes {
+		if use.Covers(v.route, v.method) {
 			return true
 		}
 	}

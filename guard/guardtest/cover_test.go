@@ -2,6 +2,7 @@ package guardtest_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
@@ -31,7 +32,10 @@ func TestCover(t *testing.T) {
 	expect(t, cover(p, guardtest.Except("gate.role")), missing, orders, admin)
 	expect(t, cover(p, guardtest.Except("gate.*", "gate.rule")), orders, admin, `Except("gate.rule"): no guard gives such a reason`)
 
-	h := p.Handler(ok)
+	mux := http.NewServeMux()
+	mux.Handle("GET /"+name+"/{id}", ok)
+	mux.Handle("/admin/"+name+"/{id}", ok)
+	h := p.Handler(mux)
 	guardtest.Send(t, h, httptest.NewRequest("GET", "/"+name+"/7", nil))
 	expect(t, cover(p), role, admin)
 	guardtest.Table(t, h, write(t, "@bob DELETE /admin/"+name+"/7 => 403 gate.role"), personas...)

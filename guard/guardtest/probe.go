@@ -88,7 +88,7 @@ func (p *probe) decided(at guard.Phase, d *guard.Decision) {
 // isKnown reports whether c is the constant of a cause. Others read as
 // CauseInternal.
 func isKnown(c guard.Cause) bool {
-	return c == guard.CauseInternal || c.String() != guard.CauseInternal.String()
+	return c != guard.CauseNone && (c == guard.CauseInternal || c.String() != guard.CauseInternal.String())
 }
 
 // readable checks what clients may read of d.

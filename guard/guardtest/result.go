@@ -12,6 +12,8 @@ import (
 type Result struct {
 	// Refused is the first enforced refusal, or zero if there was none.
 	Refused guard.Decision
+	// Route is the route as guards know it, or "" if none is known.
+	Route string
 	// Reached says that the handler behind the pipeline ran. It stays false
 	// where no guard of the pipeline is on.
 	Reached bool

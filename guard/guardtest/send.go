@@ -4,7 +4,7 @@
 //	func TestOrders(t *testing.T) {
 //		r := httptest.NewRequest("POST", "/orders", strings.NewReader(`{"qty":-1}`))
 //		res := guardtest.Send(t, handler(), r, guardtest.From("203.0.113.7"))
-//		if res.Refused.Reason != "schema.minimum" || res.Reached {
+//		if res.Refused.Reason != "ratelimit.exceeded" || res.Reached {
 //			t.Fatal(res)
 //		}
 //	}
@@ -46,7 +46,7 @@ func Send(t testing.TB, h http.Handler, r *http.Request, opts ...Option) Result 
 		t.Fatalf("guardtest: %v", o.err)
 	}
 	res := serve(h, o.request(r))
-	reached.record(r, res.Decisions)
+	reached.record(r.Method, res.Route, res.Decisions)
 	if res.Refused.Refused() && res.Status/100 == 2 && !res.Aborted && !alwaysOK(res.Header) {
 		t.Errorf("guardtest: %s %s: a refusal was answered %v", r.Method, r.URL, res)
 	}
@@ -111,6 +111,7 @@ func serve(h http.Handler, r *http.Request) Result {
 	}
 	root := guard.From(r.Context())
 	res := Result{
+		Route:     root.Route(),
 		Reached:   root.Reached(),
 		Aborted:   aborted,
 		Decisions: root.Decisions(),

@@ -12,12 +12,12 @@ import (
 // Table sends the requests that a file lists through h, in order, and compares
 // what becomes of each with what the file says:
 //
-//	# Who may see an order.
-//	GET /orders/7 => 401 authz.missing
-//	@alice GET /orders/7 => 200 allow
+//	# What leaves, and what does not.
+//	GET /orders/7 => 200 allow
+//	GET /orders?format=csv => 500 mask.media_type
 //
 //	Content-Type: text/csv
-//	@alice POST /orders 7,pen => 415 schema.media_type
+//	@alice POST /orders 7,pen => 400 allow
 //
 // A line is a method, a path with its query or a URL, the body if there is one,
 // " => ", the status ("aborted" if there is none) and the reason of the
@@ -30,7 +30,8 @@ import (
 // With the flag -guardtest.update, or a flag -update of the test's own, the
 // file's results are rewritten and all else in it stays: write new requests
 // without a result (a body that contains " => " then ends with " =>") and let
-// Table fill them in.
+// Table fill them in. Name the package: "go test ./orders -guardtest.update";
+// those that do not import guardtest do not know the flag.
 func Table(t testing.TB, h http.Handler, file string, opts ...TableOption) {
 	t.Helper()
 	src, err := os.ReadFile(file)
