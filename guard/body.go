@@ -41,7 +41,7 @@ func (x *Exchange) requestBody(r *http.Request) (*body, Decision) {
 			return b, d
 		}
 	}
-	if int64(len(b.data)) > x.plan.settings.Limits.Request {
+	if int64(len(b.data)) > x.limit(RequestBody) {
 		b.release()
 		return b, b.fail(ReasonTooLarge, CauseTooLarge)
 	}
@@ -63,7 +63,7 @@ func (x *Exchange) judgeBody(b *body, r *http.Request) Decision {
 	if b.buf == nil && !edited {
 		return Decision{}
 	}
-	if int64(len(left)) > x.plan.settings.Limits.Request { // a guard has made it longer
+	if int64(len(left)) > x.limit(RequestBody) { // a guard has made it longer
 		b.release()
 		return b.fail(ReasonTooLarge, CauseTooLarge)
 	}
@@ -119,7 +119,7 @@ type body struct {
 
 // read reads the body whole, within the limit.
 func (b *body) read(r *http.Request) Decision {
-	limit := b.x.plan.settings.Limits.Request
+	limit := b.x.limit(RequestBody)
 	if r.ContentLength > limit {
 		return b.fail(ReasonTooLarge, CauseTooLarge)
 	}
@@ -216,7 +216,7 @@ func (b *body) watch(p []byte) (int, error) {
 	if b.released || b.buf == nil {
 		return n, err
 	}
-	if int64(len(b.buf.B)+n) > b.x.plan.settings.Limits.Request {
+	if int64(len(b.buf.B)+n) > b.x.limit(RequestBody) {
 		b.unreadable = true
 	}
 	if !b.unreadable {

@@ -17,11 +17,10 @@ import (
 // routes) share the exchange's id, principal, decisions and values; each has
 // its own view of request, response and route.
 //
-// Its methods are safe for concurrent use, but for those for adapters. Those
-// that tell something work on a nil Exchange too, and tell nothing: so From can
-// be used where all guards may be off. After the exchange has ended it
-// stays readable, but for bodies, and for a route and path values that nobody
-// has asked for before.
+// Its methods are safe for concurrent use. Those that tell something work on a
+// nil Exchange too, and tell nothing: so From can be used where all guards may
+// be off. After the exchange has ended it stays readable, but for bodies, and
+// for a route and path values that nobody has asked for before.
 type Exchange struct {
 	ctx    exchangeContext
 	plan   *plan // nil for an exchange made by WithPrincipal
@@ -307,10 +306,9 @@ func (x *Exchange) inherited() (p *Principal, binds bool) {
 	return x.principal, x.binds
 }
 
-// Expired, for adapters, reports whether the principal's time is over at now,
-// unless it was verified by a guard that is only monitored: the next message of
-// a stream is to be refused with [ReasonExpired].
-func (x *Exchange) Expired(now time.Time) bool {
+// expired reports whether the principal's time is over at now, unless it was
+// verified by a guard that is only monitored.
+func (x *Exchange) expired(now time.Time) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	p := x.principal
@@ -333,9 +331,9 @@ func (x *Exchange) setPrincipal(p *Principal, binds bool) {
 	}
 }
 
-// Enforces, for adapters, reports whether an enforced guard judges x at one of
-// the phases in at: what it could not be shown must be refused.
-func (x *Exchange) Enforces(at Phase) bool { return x.enforce&at != 0 }
+// enforces reports whether an enforced guard judges x at one of the phases in
+// at: what it could not be shown must be refused.
+func (x *Exchange) enforces(at Phase) bool { return x.enforce&at != 0 }
 
 // Request returns the request's side of x.
 func (x *Exchange) Request() *Message { return &x.request }
@@ -391,6 +389,9 @@ func (x *Exchange) Reached() bool {
 	defer x.shared.mu.Unlock()
 	return x.shared.reached
 }
+
+// reach notes that x comes to its handler.
+func (x *Exchange) reach() { x.shared.setReached(true) }
 
 // Value returns what [Exchange.SetValue] has put under key, or nil.
 func (x *Exchange) Value(key any) any {

@@ -39,7 +39,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.tellRoute()
 	x.choose()
 	x.hint()
-	if !x.Enforces(ResponseHead | ResponseBody) {
+	if !x.enforces(ResponseHead | ResponseBody) {
 		x.answer = w.Header() // there is nobody to wait for
 	}
 
@@ -57,7 +57,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.hand()
 	if x.phases&(ResponseHead|ResponseBody|Done) == 0 {
-		x.Reach()
+		x.reach()
 		h.next.ServeHTTP(w, x.request.http)
 		return
 	}
@@ -88,16 +88,16 @@ func (h *handler) checkRoutes(pl *plan) {
 // serve lets next answer into a writer that guards watch.
 func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
 	r := x.request.http
-	if x.Enforces(ResponseHead | ResponseBody) {
+	if x.enforces(ResponseHead | ResponseBody) {
 		// A refused response must stop a handler that ignores write errors.
 		x.ctx.Context, x.stop = context.WithCancelCause(x.ctx.Context)
 	}
-	if x.Enforces(ResponseBody) {
+	if x.enforces(ResponseBody) {
 		plainResponse(&x.request)
 	}
 	rw := newWriter(x, w)
 	defer rw.base().release()
-	x.Reach()
+	x.reach()
 	next.ServeHTTP(rw, r)
 	rw.base().finish()
 }

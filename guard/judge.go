@@ -22,7 +22,7 @@ const (
 	ReasonGone        Reason = "client.gone"       // the client went away, or the context ended
 	ReasonExpired     Reason = "principal.expired" // a stream outlived its principal
 	ReasonTooLarge    Reason = "body.too_large"    // over Limits
-	ReasonTruncated   Reason = "body.truncated"    // the request's body ended early
+	ReasonTruncated   Reason = "body.truncated"    // a body ended before its declared length
 	ReasonEncoding    Reason = "body.encoding"     // a Content-Encoding that guards cannot read
 	ReasonPartial     Reason = "body.partial"      // a part (206) of a response that guards must see whole
 	ReasonHijacked    Reason = "body.hijacked"     // a connection taken over, with guards that must see the response
@@ -93,11 +93,14 @@ func (x *Exchange) judgeHead(status int, h http.Header) Decision {
 func (x *Exchange) judgeMessage(m *Message, at Phase, b []byte) (left []byte, edited bool, d Decision) {
 	x.judging.Lock()
 	defer x.judging.Unlock()
-	m.setBody(payload.New(b))
+	return x.judgeMessageLocked(m, at, payload.New(b))
+}
+
+func (x *Exchange) judgeMessageLocked(m *Message, at Phase, b payload.Body) (left []byte, edited bool, d Decision) {
+	m.setBody(b)
 	d = x.judgeLocked(at)
-	left, edited = b, m.edited
-	if edited {
-		left = m.edit
+	if left, edited = m.edit, m.edited; !edited {
+		left = b.Bytes() // not what m has: a guard gets a pointer to that
 	}
 	m.clearBody()
 	return left, edited, d
@@ -105,7 +108,7 @@ func (x *Exchange) judgeMessage(m *Message, at Phase, b []byte) (left []byte, ed
 
 func (x *Exchange) judgeLocked(at Phase) (d Decision) {
 	if x.ended && at != Done {
-		if x.Enforces(at) {
+		if x.enforces(at) {
 			return x.decide(at, Decision{Effect: Refuse, Cause: CauseGone, Reason: ReasonGone})
 		}
 		return d
@@ -303,6 +306,22 @@ func (x *Exchange) decide(at Phase, d Decision) Decision {
 	return d
 }
 
+// limit is that of a body at RequestBody or ResponseBody.
+func (x *Exchange) limit(at Phase) int64 {
+	if at == ResponseBody {
+		return x.plan.settings.Limits.Response
+	}
+	return x.plan.settings.Limits.Request
+}
+
+func (x *Exchange) tooLarge(at Phase) Decision {
+	d := Decision{Effect: Refuse, Cause: CauseTooLarge, Reason: ReasonTooLarge}
+	if at == ResponseBody {
+		d.Cause = CauseInternal
+	}
+	return x.decide(at, d)
+}
+
 // end runs Done and frees what x holds. It is called once for the transport,
 // but adapters may call it again.
 func (x *Exchange) end() {
@@ -317,8 +336,10 @@ func (x *Exchange) end() {
 	x.judging.Unlock()
 	x.judge(Done)
 	x.freeze()
+	x.judging.Lock()
 	x.later.free()
 	x.later = nil
+	x.judging.Unlock()
 	if x.stop != nil {
 		x.stop(nil)
 	}

@@ -120,7 +120,7 @@ func (m *Message) setHead(status int, h http.Header) {
 func (m *Message) setBody(b payload.Body) {
 	m.x.mu.Lock()
 	defer m.x.mu.Unlock()
-	m.body, m.hasBody, m.edited, m.edit = b, !m.x.ended, false, nil
+	m.body, m.hasBody, m.edited = b, true, false
 }
 
 func (m *Message) clearBody() {

@@ -59,8 +59,8 @@ type (
 // and http.Hijacker if the connection can be taken over at all: HTTP/2 cannot,
 // and code that looks for the interface would believe it.
 func newWriter(x *Exchange, w http.ResponseWriter) responseWriter {
-	b := &writer{x: x, w: w, header: w.Header(), held: x.Enforces(ResponseBody)}
-	if b.owned = x.Enforces(ResponseHead | ResponseBody); b.owned {
+	b := &writer{x: x, w: w, header: w.Header(), held: x.enforces(ResponseBody)}
+	if b.owned = x.enforces(ResponseHead | ResponseBody); b.owned {
 		b.pending = true
 		if b.header = b.header.Clone(); b.header == nil {
 			b.header = http.Header{}

@@ -63,7 +63,7 @@ func (w *writer) take(p []byte) {
 		}
 		return
 	}
-	if int64(len(w.buf.B)+len(p)) > w.x.plan.settings.Limits.Response {
+	if int64(len(w.buf.B)+len(p)) > w.x.limit(ResponseBody) {
 		w.fail(ReasonTooLarge)
 		return
 	}
@@ -117,7 +117,7 @@ func (w *writer) takeUnits(p []byte) {
 		if end < 0 {
 			break
 		}
-		if int64(end-start) > w.x.plan.settings.Limits.Response {
+		if int64(end-start) > w.x.limit(ResponseBody) {
 			w.fail(ReasonTooLarge)
 			return
 		}
@@ -130,7 +130,7 @@ func (w *writer) takeUnits(p []byte) {
 	rest := copy(w.buf.B, w.buf.B[start:])
 	w.buf.B = w.buf.B[:rest]
 	w.units.shift(start)
-	if int64(rest) > w.x.plan.settings.Limits.Response {
+	if int64(rest) > w.x.limit(ResponseBody) {
 		w.fail(ReasonTooLarge)
 	}
 }
@@ -138,7 +138,7 @@ func (w *writer) takeUnits(p []byte) {
 // judgeUnit judges one unit and sends it on.
 func (w *writer) judgeUnit(unit []byte) {
 	x := w.x
-	if w.held && x.Expired(time.Now()) {
+	if w.held && x.expired(time.Now()) {
 		w.refuse(x.decide(ResponseBody, Decision{Effect: Refuse, Cause: CauseUnauthenticated, Reason: ReasonExpired}))
 		return
 	}
@@ -153,6 +153,10 @@ func (w *writer) judgeBody(b []byte) ([]byte, bool) {
 	left, edited, d := w.x.judgeMessage(&w.x.response, ResponseBody, b)
 	if d.Refused() {
 		w.refuse(d)
+		return nil, false
+	}
+	if edited && int64(len(left)) > w.x.limit(ResponseBody) {
+		w.fail(ReasonTooLarge)
 		return nil, false
 	}
 	w.edited = w.edited || edited

@@ -32,20 +32,19 @@ func TestAllocations(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := pipeline(t, mask.Fields("card.number", "users.*.ssn", "*.secret"))
-		x := p.Begin(t.Context(), guard.Call{})
+		s := p.Begin(t.Context(), guard.Call{})
 		h := http.Header{}
 		if tt.contentType != "" {
 			h.Set("Content-Type", tt.contentType)
 		}
-		x.Response().SetHead(200, h)
+		s.SetHead(200, h)
 		body := []byte(tt.body)
 		got := testing.AllocsPerRun(50, func() {
-			x.Response().SetBody(payload.New(body))
-			if d := x.Judge(guard.ResponseBody); d.Refused() {
+			if _, _, d := s.JudgeBody(guard.ResponseBody, payload.New(body)); d.Refused() {
 				t.Fatalf("%s: refused for %s", tt.name, d.Reason)
 			}
 		})
-		x.End()
+		s.End()
 		if got > tt.want {
 			t.Errorf("%s: %v allocations, want at most %v", tt.name, got, tt.want)
 		}
@@ -131,15 +130,14 @@ func BenchmarkMask(b *testing.B) {
 	})
 	run := func(name, contentType, body string, paths ...string) {
 		b.Run(name, func(b *testing.B) {
-			x := pipeline(b, mask.Fields(paths...)).Begin(b.Context(), guard.Call{})
-			defer x.End()
-			x.Response().SetHead(200, http.Header{"Content-Type": {contentType}})
+			s := pipeline(b, mask.Fields(paths...)).Begin(b.Context(), guard.Call{})
+			defer s.End()
+			s.SetHead(200, http.Header{"Content-Type": {contentType}})
 			doc := []byte(body)
 			b.SetBytes(int64(len(doc)))
 			b.ReportAllocs()
 			for b.Loop() {
-				x.Response().SetBody(payload.New(doc))
-				x.Judge(guard.ResponseBody)
+				s.JudgeBody(guard.ResponseBody, payload.New(doc))
 			}
 		})
 	}

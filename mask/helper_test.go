@@ -35,22 +35,21 @@ func judge(t testing.TB, p *guard.Pipeline, contentType, body string) (string, g
 
 func judgeHeader(t testing.TB, p *guard.Pipeline, h http.Header, body string) (string, guard.Decision) {
 	t.Helper()
-	x := p.Begin(t.Context(), guard.Call{})
-	defer x.End()
+	s := p.Begin(t.Context(), guard.Call{})
+	defer s.End()
 	in := []byte(body)
-	x.Response().SetHead(http.StatusOK, h)
-	x.Response().SetBody(payload.New(in))
-	if d := x.Judge(guard.ResponseBody); d.Refused() {
+	s.SetHead(http.StatusOK, h)
+	out, edited, d := s.JudgeBody(guard.ResponseBody, payload.New(in))
+	if d.Refused() {
 		return "", d
 	}
 	if string(in) != body {
 		t.Errorf("the body itself was changed: %q to %q", body, in)
 	}
-	var d guard.Decision
-	if all := x.Decisions(); len(all) > 0 {
+	if all := s.Exchange().Decisions(); len(all) > 0 {
 		d = all[0]
 	}
-	if out, ok := x.Response().Edited(); ok {
+	if edited {
 		return string(out), d
 	}
 	return body, d

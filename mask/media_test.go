@@ -177,17 +177,16 @@ func TestMessagesWithoutContentType(t *testing.T) {
 		{"text", guard.Call{}, 200, "hello", ""},
 	}
 	for _, tt := range tests {
-		x := p.Begin(t.Context(), tt.call)
+		s := p.Begin(t.Context(), tt.call)
 		if tt.status != 0 {
-			x.Response().SetHead(tt.status, http.Header{})
+			s.SetHead(tt.status, http.Header{})
 		}
-		x.Response().SetBody(payload.New([]byte(tt.body)))
-		x.Judge(guard.ResponseBody)
+		s.JudgeBody(guard.ResponseBody, payload.New([]byte(tt.body)))
 		var got guard.Reason
-		if all := x.Decisions(); len(all) > 0 {
+		if all := s.Exchange().Decisions(); len(all) > 0 {
 			got = all[0].Reason
 		}
-		x.End()
+		s.End()
 		if got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
@@ -195,9 +194,9 @@ func TestMessagesWithoutContentType(t *testing.T) {
 }
 
 func TestBodyThatCannotBeHad(t *testing.T) {
-	x := pipeline(t, mask.Fields("a")).Begin(t.Context(), guard.Call{})
-	defer x.End()
-	if d := x.Judge(guard.ResponseBody); !d.Refused() || d.Err == nil || d.Cause != guard.CauseInternal {
+	s := pipeline(t, mask.Fields("a")).Begin(t.Context(), guard.Call{})
+	defer s.End()
+	if d := s.Judge(guard.ResponseBody); !d.Refused() || d.Err == nil || d.Cause != guard.CauseInternal {
 		t.Errorf("got %+v, want a refusal with an error", d)
 	}
 }

@@ -48,9 +48,9 @@ func TestAllocations(t *testing.T) {
 				t.Errorf("%s: refused %t", tt.name, got)
 			}
 		}})
-		x := p.Begin(t.Context(), guard.Call{Peer: netip.MustParseAddrPort("[2001:db8::1]:4711")})
-		x.Judge(guard.RequestHead)
-		x.End()
+		s := p.Begin(t.Context(), guard.Call{Peer: netip.MustParseAddrPort("[2001:db8::1]:4711")})
+		s.Judge(guard.RequestHead)
+		s.End()
 		if allocs > 0 {
 			t.Errorf("%s: %v allocations, want 0", tt.name, allocs)
 		}

@@ -35,9 +35,9 @@ func request(t testing.TB, p *guard.Pipeline, addr string) guard.Decision {
 	if addr != "" {
 		peer = netip.AddrPortFrom(netip.MustParseAddr(addr), 4711)
 	}
-	x := p.Begin(t.Context(), guard.Call{Route: "/shop.Orders/Get", Peer: peer})
-	defer x.End()
-	return x.Judge(guard.RequestHead)
+	s := p.Begin(t.Context(), guard.Call{Route: "/shop.Orders/Get", Peer: peer})
+	defer s.End()
+	return s.Judge(guard.RequestHead)
 }
 
 // exhaust makes requests from addr until one is refused and returns how many
@@ -181,14 +181,14 @@ func TestMonitorSpendsAndStopsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pipeline(t, guard.Use{Mode: guard.ModeMonitor, Part: ratelimit.PerClient(1, time.Hour)})
 		for i := range 3 {
-			x := p.Begin(t.Context(), guard.Call{})
-			if d := x.Judge(guard.RequestHead); d.Refused() {
+			s := p.Begin(t.Context(), guard.Call{})
+			if d := s.Judge(guard.RequestHead); d.Refused() {
 				t.Fatalf("request %d was refused", i)
 			}
-			if got, want := len(x.Decisions()), min(i, 1); got != want {
+			if got, want := len(s.Exchange().Decisions()), min(i, 1); got != want {
 				t.Errorf("request %d: %d shadow decisions, want %d", i, got, want)
 			}
-			x.End()
+			s.End()
 		}
 	})
 }

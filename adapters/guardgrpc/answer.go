@@ -32,7 +32,7 @@ type answer struct {
 // answer returns the answer, and ctx as the handler needs it.
 func (c *call) answer(ctx context.Context) (*answer, context.Context) {
 	a := &answer{next: grpc.ServerTransportStreamFromContext(ctx), c: c}
-	if a.next != nil && c.x.Enforces(guard.ResponseHead|guard.ResponseBody) {
+	if a.next != nil && c.s.Enforces(guard.ResponseHead|guard.ResponseBody) {
 		a.holds = true
 		ctx = grpc.NewContextWithServerTransportStream(ctx, a)
 	}
@@ -70,10 +70,9 @@ func (a *answer) judge(err error) error {
 	a.seen = a.staged()
 	h := toHeader(a.seen)
 	h[contentType] = a.c.header[contentType] // gRPC answers in the codec it was asked in
-	x := a.c.x
-	x.Response().SetHead(httpStatus(codeOf(err)), h)
-	if d := x.Judge(guard.ResponseHead); d.Refused() {
-		return refusal(x, d)
+	a.c.s.SetHead(httpStatus(codeOf(err)), h)
+	if d := a.c.s.Judge(guard.ResponseHead); d.Refused() {
+		return refusal(a.c.s, d)
 	}
 	return nil
 }
@@ -98,7 +97,7 @@ func (a *answer) release() error {
 	if a.next == nil {
 		return nil
 	}
-	m := a.c.x.Response()
+	m := a.c.s.Exchange().Response()
 	if err := a.next.SetHeader(a.changes(m.Header(), a.holds)); err != nil && a.holds {
 		return status.Error(status.Code(err), "the header could not be sent")
 	}
@@ -113,7 +112,7 @@ func (a *answer) release() error {
 func (a *answer) refuse(err error) error {
 	if a.next != nil {
 		// If the header has gone, or the client, the refusal itself matters.
-		_ = a.next.SetHeader(a.changes(a.c.x.Response().Header(), false))
+		_ = a.next.SetHeader(a.changes(a.c.s.Exchange().Response().Header(), false))
 	}
 	return err
 }

@@ -22,10 +22,10 @@ import (
 type call struct {
 	context.Context
 	adapter *adapter
-	x       *guard.Exchange
+	s       *guard.Session
 	header  http.Header // of the request, as the context's metadata has it
 
-	taken   atomic.Bool // by an interceptor, which ends x
+	taken   atomic.Bool // by an interceptor, which ends s
 	stop    func() bool // until then, the end of the stream does; this stops it
 	refused error       // what the tap has left the interceptor to answer
 }
@@ -53,14 +53,14 @@ func (a *adapter) tap(ctx context.Context, info *tap.Info) (context.Context, err
 	c := a.begin(ctx, info.FullMethodName, info.Header)
 	if err := c.judgeHead(); err != nil {
 		if end, ok := ctx.Deadline(); !ok || time.Until(end) <= maxLeft {
-			c.x.End()
+			c.s.End()
 			return ctx, err
 		}
 		c.refused = err
 	}
 	// No interceptor runs for methods that do not exist, nor if one in front of
 	// ours has refused.
-	c.stop = context.AfterFunc(ctx, c.x.End)
+	c.stop = context.AfterFunc(ctx, c.s.End)
 	return c, nil
 }
 
@@ -73,7 +73,7 @@ func (a *adapter) tap(ctx context.Context, info *tap.Info) (context.Context, err
 func (a *adapter) take(ctx context.Context, method string) (*call, context.Context, error) {
 	if c, ok := ctx.Value(callKey{}).(*call); ok && c.adapter == a && c.taken.CompareAndSwap(false, true) {
 		if !c.stop() {
-			return c, ctx, goneError(c.Err()) // x has ended: its guards judge no more
+			return c, ctx, goneError(c.Err()) // s has ended: its guards judge no more
 		}
 		return c, ctx, c.refused
 	}
@@ -95,14 +95,14 @@ func (a *adapter) begin(ctx context.Context, method string, md metadata.MD) *cal
 			about.TLS = &info.State
 		}
 	}
-	c.x = a.pipeline.Begin(ctx, about)
-	c.Context = c.x.Context()
+	c.s = a.pipeline.Begin(ctx, about)
+	c.Context = c.s.Exchange().Context()
 	return c
 }
 
 func (c *call) judgeHead() error {
-	if d := c.x.Judge(guard.RequestHead); d.Refused() {
-		return refusal(c.x, d)
+	if d := c.s.Judge(guard.RequestHead); d.Refused() {
+		return refusal(c.s, d)
 	}
 	c.Context = c.incoming(c.Context)
 	return nil
@@ -114,7 +114,7 @@ func (c *call) gone() error {
 		return nil
 	}
 	err := goneError(c.Err())
-	c.x.Response().SetHead(httpStatus(status.Code(err)), nil)
+	c.s.SetHead(httpStatus(status.Code(err)), nil)
 	return err
 }
 

@@ -95,21 +95,21 @@ func methods(s *grpc.Server) map[string]bool {
 // unary judges what is left of a unary RPC when gRPC has decoded its message.
 func (a *adapter) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	c, ctx, err := a.take(ctx, info.FullMethod)
-	defer c.x.End() // also if the handler panics
+	defer c.s.End() // also if the handler panics
 	head, handlers := c.answer(ctx)
 	if err != nil {
 		return nil, head.refuse(err)
 	}
-	if req, err = c.judgeBody(c.x.Request(), guard.RequestBody, req); err != nil {
+	if req, err = c.judgeBody(guard.RequestBody, req); err != nil {
 		return nil, head.refuse(err)
 	}
-	c.x.Reach()
+	c.s.Reach()
 	resp, err := handler(c.incoming(handlers), req)
 	if refusal := head.judge(err); refusal != nil {
 		return nil, head.refuse(refusal)
 	}
 	if err == nil {
-		if resp, err = c.judgeBody(c.x.Response(), guard.ResponseBody, resp); err != nil {
+		if resp, err = c.judgeBody(guard.ResponseBody, resp); err != nil {
 			return nil, head.refuse(err)
 		}
 	}

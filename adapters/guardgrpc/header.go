@@ -42,7 +42,7 @@ func toMetadata(h http.Header) metadata.MD {
 
 // incoming returns ctx with metadata as guards have left the request's header.
 func (c *call) incoming(ctx context.Context) context.Context {
-	now := c.x.Request().Header()
+	now := c.s.Exchange().Request().Header()
 	if maps.EqualFunc(now, c.header, slices.Equal) {
 		return ctx
 	}

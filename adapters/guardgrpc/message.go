@@ -15,18 +15,17 @@ var errForeign = errors.New("guardgrpc: the message is not a protobuf message")
 
 // judgeBody lets guards judge a message and returns it as they have left it:
 // v itself, or another message of its type.
-func (c *call) judgeBody(m *guard.Message, at guard.Phase, v any) (any, error) {
+func (c *call) judgeBody(at guard.Phase, v any) (any, error) {
 	msg := messageOf(v)
-	m.SetBody(payload.Lazy(func() ([]byte, error) {
+	edited, ok, d := c.s.JudgeBody(at, payload.Lazy(func() ([]byte, error) {
 		if msg == nil {
 			return nil, errForeign
 		}
 		return proto.Marshal(msg)
 	}))
-	if d := c.x.Judge(at); d.Refused() {
-		return nil, refusal(c.x, d)
+	if d.Refused() {
+		return nil, refusal(c.s, d)
 	}
-	edited, ok := m.Edited()
 	if !ok {
 		return v, nil
 	}
@@ -34,7 +33,7 @@ func (c *call) judgeBody(m *guard.Message, at guard.Phase, v any) (any, error) {
 	// request, which interceptors in front may keep, is written to.
 	anew := msg.ProtoReflect().New().Interface()
 	if err := proto.Unmarshal(edited, anew); err != nil {
-		return nil, broken(c.x, at)
+		return nil, broken(c.s, at)
 	}
 	if _, ok := v.(proto.Message); !ok {
 		return protoadapt.MessageV1Of(anew), nil

@@ -21,12 +21,12 @@ const maxViolations = 16
 
 // refusal returns d as a status error. Details are google.rpc.ErrorInfo with
 // the reason and the exchange's id, BadRequest with violations, and RetryInfo.
-func refusal(x *guard.Exchange, d guard.Decision) error {
-	return refuse(x, codes.Code(d.Cause.GRPC()), d)
+func refusal(s *guard.Session, d guard.Decision) error {
+	return refuse(s, codes.Code(d.Cause.GRPC()), d)
 }
 
-func refuse(x *guard.Exchange, code codes.Code, d guard.Decision) error {
-	x.Response().SetHead(httpStatus(code), x.Response().Header())  // which guards may have edited
+func refuse(s *guard.Session, code codes.Code, d guard.Decision) error {
+	s.SetHead(httpStatus(code), s.Exchange().Response().Header())  // which guards may have edited
 	st := &spb.Status{Code: int32(code), Message: d.Cause.Title()} //nolint:gosec // codes end at 16
 	detail := func(m proto.Message) {
 		if a, err := anypb.New(m); err == nil {
@@ -36,7 +36,7 @@ func refuse(x *guard.Exchange, code codes.Code, d guard.Decision) error {
 	detail(&errdetails.ErrorInfo{
 		Reason:   string(d.Reason),
 		Domain:   domain,
-		Metadata: map[string]string{"id": x.ID()},
+		Metadata: map[string]string{"id": s.Exchange().ID()},
 	})
 	if n := min(len(d.Violations), maxViolations); n > 0 {
 		bad := &errdetails.BadRequest{}
@@ -56,20 +56,20 @@ func refuse(x *guard.Exchange, code codes.Code, d guard.Decision) error {
 // What an adapter has to refuse by itself.
 
 // unread refuses a stream whose messages an enforced guard wants to read.
-func unread(x *guard.Exchange) error {
-	return refuse(x, codes.Unimplemented, x.Decide(guard.RequestBody, guard.Decision{
+func unread(s *guard.Session) error {
+	return refuse(s, codes.Unimplemented, s.Refuse(guard.RequestBody, guard.Decision{
 		Effect: guard.Refuse, Cause: guard.CauseMediaType, Reason: guard.ReasonUnread,
 	}))
 }
 
 // broken refuses a message that a guard's edit has made unreadable.
-func broken(x *guard.Exchange, at guard.Phase) error {
-	return refusal(x, x.Decide(at, guard.Decision{Effect: guard.Refuse, Cause: guard.CauseInternal, Reason: guard.ReasonEdit}))
+func broken(s *guard.Session, at guard.Phase) error {
+	return refusal(s, s.Refuse(at, guard.Decision{Effect: guard.Refuse, Cause: guard.CauseInternal, Reason: guard.ReasonEdit}))
 }
 
 // expired refuses the next message of a stream that has outlived its principal.
-func expired(x *guard.Exchange) error {
-	return refusal(x, x.Decide(guard.RequestBody, guard.Decision{
+func expired(s *guard.Session) error {
+	return refusal(s, s.Refuse(guard.RequestBody, guard.Decision{
 		Effect: guard.Refuse, Cause: guard.CauseUnauthenticated, Reason: guard.ReasonExpired,
 	}))
 }

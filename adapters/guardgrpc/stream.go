@@ -14,19 +14,19 @@ import (
 // stream judges a streaming RPC: for now its heads alone.
 func (a *adapter) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	c, ctx, err := a.take(ss.Context(), info.FullMethod)
-	defer c.x.End()
+	defer c.s.End()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	head, ctx := c.answer(ctx)
 	if err != nil {
 		return head.refuse(err)
 	}
-	if c.x.Enforces(guard.RequestBody | guard.ResponseBody) {
-		return head.refuse(unread(c.x))
+	if c.s.Enforces(guard.RequestBody | guard.ResponseBody) {
+		return head.refuse(unread(c.s))
 	}
 	s := &stream{ServerStream: ss, ctx: ctx, cancel: cancel, answer: head}
 	head.send = func() error { return s.SendHeader(nil) }
-	c.x.Reach()
+	c.s.Reach()
 	return s.finish(handler(srv, s))
 }
 
@@ -108,9 +108,9 @@ func (s *stream) begin(handlers error) error {
 func (s *stream) check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := s.answer.c.x
-	if s.refused == nil && x.Expired(time.Now()) {
-		s.refuse(expired(x))
+	session := s.answer.c.s
+	if s.refused == nil && session.Expired(time.Now()) {
+		s.refuse(expired(session))
 	}
 	return s.refused
 }
@@ -127,6 +127,7 @@ func (s *stream) finish(handlers error) error {
 	if err := s.begin(handlers); err != nil {
 		return err
 	}
-	s.answer.c.x.Response().SetHead(httpStatus(codeOf(handlers)), s.answer.c.x.Response().Header())
+	session := s.answer.c.s
+	session.SetHead(httpStatus(codeOf(handlers)), session.Exchange().Response().Header())
 	return handlers
 }

@@ -176,6 +176,11 @@ var broken = []struct {
 		grown.Store(&text)
 	})},
 
+	{"allocates for a body", ruleAllocates, doing(func(x *guard.Exchange, _ guard.Phase) {
+		text := string(bodyOf(x.Response()))
+		grown.Store(&text)
+	}).at(guard.ResponseBody)},
+
 	{"allocates at the end", ruleAllocates, doing(func(x *guard.Exchange, _ guard.Phase) {
 		text := x.Client().String()
 		grown.Store(&text)
@@ -384,11 +389,16 @@ func (strict) Check(x *guard.Exchange, at guard.Phase) guard.Decision {
 	return guard.Decision{}
 }
 
+// silentEdit leaves it to the pipeline to call its edits a Transform.
+var silentEdit = doing(func(x *guard.Exchange, _ guard.Phase) {
+	x.Response().Stage(guard.Edit{In: guard.InBody, Body: bytes.ToUpper(bodyOf(x.Response()))})
+}).at(guard.ResponseBody)
+
 func TestConform(t *testing.T) {
 	forbidden := httptest.NewRequest("GET", "/things/forbidden", nil)
 	forbidden.Pattern = "GET /things/{id}"
 	allowed := forbidden.WithContext(guard.WithPrincipal(t.Context(), alice))
-	for name, p := range map[string]guard.Part{"limiter": limiter{}, "masker": masker{}, "strict": strict{}} {
+	for name, p := range map[string]guard.Part{"limiter": limiter{}, "masker": masker{}, "strict": strict{}, "edits in silence": silentEdit} {
 		t.Run(name, func(t *testing.T) { Conform(t, p, forbidden, allowed) })
 	}
 }

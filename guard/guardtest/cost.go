@@ -3,8 +3,8 @@ package guardtest
 import (
 	"context"
 	"math"
-	"net/http"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,7 +23,12 @@ func (s *subject) cost() bool {
 		s.report.addf(ruleUpdate, "the guard cannot be made again: %v", err)
 		return true
 	}
-	p, err := s.pipeline(guard.ModeEnforce, made{g})
+	m := &meter{Guard: g, report: s.report, atDone: math.MaxUint64}
+	p, err := guard.New(
+		guard.Settings{Observer: deaf{}},
+		s.use(guard.ModeEnforce, made{m}),
+		guard.Use{Name: "after", Part: made{after{m}}},
+	)
 	if err != nil {
 		s.report.addf(ruleUpdate, "the guard cannot be made again: %v", err)
 		return true
@@ -32,7 +37,6 @@ func (s *subject) cost() bool {
 	measuring.Lock()
 	defer measuring.Unlock()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	m := &meter{subject: s, guard: g, phases: g.Phases(), atDone: math.MaxUint64}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -54,71 +58,85 @@ func (s *subject) cost() bool {
 // measuring is held while the process runs on one processor.
 var measuring sync.Mutex
 
-// meter measures one guard.
+// meter stands for one guard in a pipeline and measures it, where it can have
+// bodies and stage edits. It is used by one exchange at a time.
 type meter struct {
-	subject  *subject
-	guard    guard.Guard
-	phases   guard.Phase
+	guard.Guard
+
+	report   *report
+	about    string       // which exchange, for messages
+	least    uint64       // what the last Check allocates
 	atDone   uint64       // the least that any exchange took
 	measured atomic.Int64 // exchanges
 }
 
 func (m *meter) exchange(p *guard.Pipeline, e *exchange) {
-	// With the request as net/http has it, from inside the handler.
-	serve(e.behind(p, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if x := guard.From(r.Context()); m.phases&guard.RequestHead != 0 && len(x.Decisions()) == 0 {
-			m.measure(x, guard.RequestHead, e)
-		}
-	})), e.request(context.Background()))
-	same := func(b []byte) []byte { return b }
-	e.call(context.Background(), p, same, func(x *guard.Exchange, at guard.Phase) bool {
-		if at == guard.Done {
-			// Once, instead of the pipeline: a guard frees there what it holds.
-			if n, ok := m.count(x, at); ok && m.phases&at != 0 {
-				m.atDone = min(m.atDone, n)
-			}
-			return false
-		}
-		before := len(x.Decisions())
-		d := x.Judge(at)
-		if m.phases&at != 0 && len(x.Decisions()) == before {
-			m.measure(x, at, e)
-		}
-		return !d.Refused()
-	})
+	m.about = e.String()
+	serve(e.handler(p), e.request(context.Background()))
+	m.about += ", by another transport"
+	e.call(context.Background(), p, func(b []byte) []byte { return b })
 }
 
 // tries is how often a Check is counted. The least of them counts, so that
-// neither a cache that fills nor a goroutine in the background does.
+// neither a cache that fills nor a goroutine in the background does, nor the
+// list of edits, which grows with what is staged each time.
 const tries = 8
 
-// measure counts what Check allocates, called again after the pipeline has
-// called it. What it stages now goes nowhere.
-func (m *meter) measure(x *guard.Exchange, at guard.Phase, e *exchange) {
+// Check calls the guard's again and again, as long as it says nothing, and
+// returns the last decision.
+func (m *meter) Check(x *guard.Exchange, at guard.Phase) guard.Decision {
+	m.least = 0
+	if at == guard.Done {
+		// Once: a guard frees there what it holds.
+		d, n := m.count(x, at)
+		if silent(&d) {
+			m.atDone = min(m.atDone, n)
+		}
+		return d
+	}
+	d := m.Guard.Check(x, at) // what the exchange works out once is worked out
 	least := uint64(math.MaxUint64)
 	for range tries {
-		n, ok := m.count(x, at)
-		if !ok {
-			break
+		if !silent(&d) {
+			return d
 		}
+		var n uint64
+		d, n = m.count(x, at)
 		least = min(least, n)
 	}
-	if least > 0 && least != math.MaxUint64 {
-		m.subject.report.addf(ruleAllocates, "%s: Check at %s allows and allocates %d times", e, at, least)
+	if silent(&d) {
+		m.least = least
 	}
+	return d
 }
 
-// count returns how often one Check allocates, and whether it allows and says
-// nothing.
-func (m *meter) count(x *guard.Exchange, at guard.Phase) (n uint64, silent bool) {
-	// A guard that panics is told of elsewhere.
-	defer func() { _ = recover() }()
-	var before, after runtime.MemStats
+// count calls the guard's Check and returns how often it allocates.
+func (m *meter) count(x *guard.Exchange, at guard.Phase) (d guard.Decision, n uint64) {
+	var before, now runtime.MemStats
 	runtime.ReadMemStats(&before)
-	d := m.guard.Check(x, at)
-	runtime.ReadMemStats(&after)
-	silent = d.Effect == guard.Allow && d.Reason == "" && d.Principal == nil && d.Err == nil
-	return after.Mallocs - before.Mallocs, silent
+	d = m.Guard.Check(x, at)
+	runtime.ReadMemStats(&now)
+	return d, now.Mallocs - before.Mallocs
+}
+
+func silent(d *guard.Decision) bool {
+	return d.Effect == guard.Allow && d.Reason == "" && d.Principal == nil && d.Err == nil
+}
+
+// after is the guard after a meter's. Its Check comes when the pipeline has
+// recorded what the other has staged: edits of the message cost what they cost.
+type after struct{ meter *meter }
+
+func (a after) Phases() guard.Phase   { return a.meter.Phases() }
+func (after) Reasons() []guard.Reason { return nil }
+
+func (a after) Check(x *guard.Exchange, at guard.Phase) guard.Decision {
+	n := a.meter.least
+	said := func(d guard.Decision) bool { return d.Guard == useName && d.Phase == at }
+	if n > 0 && !slices.ContainsFunc(x.Decisions(), said) {
+		a.meter.report.addf(ruleAllocates, "%s: Check at %s allows and allocates %d times", a.meter.about, at, n)
+	}
+	return guard.Decision{}
 }
 
 // made is the Part of a guard that is there already.

@@ -56,35 +56,30 @@ func (e *exchange) behind(p *guard.Pipeline, next http.Handler) http.Handler {
 	return p.Handler(next)
 }
 
-// call makes a call of e as the adapter of another transport does. judge is
-// called for each phase, and says whether to go on; at Done it ends the
-// exchange. body makes the bytes that guards get.
-func (e *exchange) call(
-	ctx context.Context, p *guard.Pipeline, body func([]byte) []byte, judge func(x *guard.Exchange, at guard.Phase) bool,
-) {
+// call makes a call of e as the adapter of another transport does. body makes
+// the bytes that guards get.
+func (e *exchange) call(ctx context.Context, p *guard.Pipeline, body func([]byte) []byte) {
 	r := e.request(ctx)
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		peer = netip.AddrPort{} // unknown, as on a Unix socket
 	}
-	x := p.Begin(r.Context(), guard.Call{Route: e.pattern, Host: r.Host, Header: r.Header, Peer: peer})
-	defer judge(x, guard.Done)
-	if !judge(x, guard.RequestHead) {
+	s := p.Begin(r.Context(), guard.Call{Route: e.pattern, Host: r.Host, Header: r.Header, Peer: peer})
+	defer s.End()
+	if s.Judge(guard.RequestHead).Refused() {
 		return
 	}
 	for range 2 { // a stream of two messages
-		x.Request().SetBody(payload.New(body(e.body)))
-		if !judge(x, guard.RequestBody) {
+		if _, _, d := s.JudgeBody(guard.RequestBody, payload.New(body(e.body))); d.Refused() {
 			return
 		}
 	}
-	x.Response().SetHead(e.answer.status, e.answer.head())
-	if !judge(x, guard.ResponseHead) {
+	s.SetHead(e.answer.status, e.answer.head())
+	if s.Judge(guard.ResponseHead).Refused() {
 		return
 	}
 	for _, part := range e.answer.parts {
-		x.Response().SetBody(payload.New(body([]byte(part))))
-		if !judge(x, guard.ResponseBody) {
+		if _, _, d := s.JudgeBody(guard.ResponseBody, payload.New(body([]byte(part)))); d.Refused() {
 			return
 		}
 	}

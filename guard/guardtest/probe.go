@@ -157,13 +157,7 @@ func (p *probe) send(ctx context.Context, pl *guard.Pipeline, e *exchange) {
 // call makes a call of e as another transport than net/http does, with bodies
 // whose memory is watched.
 func (p *probe) call(ctx context.Context, pl *guard.Pipeline, e *exchange) {
-	e.call(ctx, pl, p.body, func(x *guard.Exchange, at guard.Phase) bool {
-		if at == guard.Done {
-			x.End()
-			return false
-		}
-		return !x.Judge(at).Refused()
-	})
+	e.call(ctx, pl, p.body)
 	p.decisions = nil
 }
 
