@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"sync/atomic"
 )
 
@@ -62,27 +61,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.serve(w, h.next)
-}
-
-// checkRoutes tells the observer, once a plan, of routes that a mux does not
-// have: a guard whose routes are misspelled would never run, and nobody would
-// notice. It is done at the first request, when the mux is complete.
-func (h *handler) checkRoutes(pl *plan) {
-	h.checked.Store(pl)
-	mux, ok := h.router.(*muxRouter)
-	if !ok {
-		return
-	}
-	for _, s := range pl.slots {
-		for _, pattern := range s.routes {
-			if mux.lacks(pattern) {
-				pl.tell(Event{Kind: EventHint, Decision: Decision{
-					Guard:  s.name,
-					Detail: "Use.Routes names " + strconv.Quote(pattern) + ", but the mux has no such route, so the guard may never run on it",
-				}})
-			}
-		}
-	}
 }
 
 // serve lets next answer into a writer that guards watch.
