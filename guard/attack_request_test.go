@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/palegate/palegate/guard"
+	"github.com/palegate/palegate/guard/payload"
 )
 
 const formType = "Content-Type: application/x-www-form-urlencoded"
@@ -161,18 +162,33 @@ func TestEditThatCannotTakeEffectRefuses(t *testing.T) {
 }
 
 // A small message that a guard makes long passes no limit, as one that was sent
-// so long does not.
+// so long does not: masks can be longer than what they replace.
 func TestEditBeyondTheLimitIsRefused(t *testing.T) {
-	for size, passes := range map[int]bool{100: true, 101: false} {
-		long := strings.Repeat("x", size)
-		h := build(t, guard.Settings{Limits: guard.Limits{Request: 100}}, masking(guard.RequestBody, long)).
-			Handler(handle(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
-		a := send(t, serve(t, h), "POST", "/", "secret")
-		if passes {
-			a.is(t, 200, long)
-		} else {
-			a.refuses(t, 413, guard.ReasonTooLarge)
+	limits := guard.Settings{Limits: guard.Limits{Request: 100, Response: 100}}
+	echo := handle(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+		io.Copy(w, r.Body)
+	})
+	for at, status := range map[guard.Phase]int{guard.RequestBody: 413, guard.ResponseBody: 500} {
+		for _, mediaType := range []string{"text/plain", ndjson} {
+			within, beyond := strings.Repeat("x", 99), strings.Repeat("x", 100) // and a line feed
+			s := serve(t, build(t, limits, masking(at, within)).Handler(echo))
+			send(t, s, "POST", "/", "secret\n", "Content-Type: "+mediaType).is(t, 200, within+"\n")
+			s = serve(t, build(t, limits, masking(at, beyond)).Handler(echo))
+			a := send(t, s, "POST", "/", "secret\n", "Content-Type: "+mediaType)
+			if at == guard.ResponseBody && mediaType == ndjson { // its header has gone on
+				if a.err == nil || strings.Contains(a.body, "x") {
+					t.Errorf("unit of a stream: got %+v, want it broken off", a)
+				}
+				continue
+			}
+			a.refuses(t, status, guard.ReasonTooLarge)
 		}
+		session := build(t, limits, masking(at, strings.Repeat("x", 101))).Begin(t.Context(), guard.Call{})
+		if _, _, d := session.JudgeBody(at, payload.New([]byte("secret"))); !d.Refused() || d.Reason != guard.ReasonTooLarge {
+			t.Errorf("%s of another transport: decided %+v, want %s", at, d, guard.ReasonTooLarge)
+		}
+		session.End()
 	}
 }
 

@@ -116,7 +116,7 @@ func (s *Session) JudgeBody(at Phase, b payload.Body) (left []byte, edited bool,
 	case !edited:
 		left = nil
 	case int64(len(left)) > x.limit(at):
-		d = x.tooLarge(at)
+		left, edited, d = nil, false, x.tooLarge(at)
 	}
 	return left, edited, s.answer(d)
 }

@@ -27,6 +27,7 @@ type writer struct {
 	mu      sync.Mutex
 	header  http.Header // the handler's
 	sent    http.Header // what header was at WriteHeader, if owned
+	outside []string    // the Content-Encoding that middleware outside will give what it gets from here
 	status  int         // 0 until WriteHeader
 	owned   bool        // header is the writer's own: an enforced guard judges the response
 	held    bool        // bytes wait until they were judged: an enforced guard judges the body
@@ -60,6 +61,7 @@ type (
 // and code that looks for the interface would believe it.
 func newWriter(x *Exchange, w http.ResponseWriter) responseWriter {
 	b := &writer{x: x, w: w, header: w.Header(), held: x.enforces(ResponseBody)}
+	b.outside = b.header["Content-Encoding"]
 	if b.owned = x.enforces(ResponseHead | ResponseBody); b.owned {
 		b.pending = true
 		if b.header = b.header.Clone(); b.header == nil {

@@ -33,10 +33,11 @@ func (w *writer) choose(h http.Header) Reason {
 	}
 	mediaType := mediaType(h)
 	opaque := isOpaque(mediaType)
-	w.partly = w.status == http.StatusPartialContent || encoded(h)
+	coded := encoded(h) && !slices.Equal(h["Content-Encoding"], w.outside)
+	w.partly = w.status == http.StatusPartialContent || coded
 	switch {
 	case w.partly && (!opaque || mediaType == octetStream):
-		if encoded(h) {
+		if coded {
 			return ReasonEncoding
 		}
 		return ReasonPartial
