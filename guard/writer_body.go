@@ -189,8 +189,9 @@ func (w *writer) fail(reason Reason) {
 
 // finishBody judges what is left of the body, and the trailer, and sends them.
 func (w *writer) finishBody() {
-	m := &w.x.response
-	m.trailer = w.trailer()
+	w.x.judging.Lock() // a monitored guard may judge the request meanwhile
+	w.x.response.trailer = w.trailer()
+	w.x.judging.Unlock()
 	switch w.mode {
 	case bodyPass:
 		w.finishTrailer()
@@ -215,7 +216,11 @@ func (w *writer) finishHeld() {
 		w.fail(ReasonTruncated) // bare, the client would see the connection break
 		return
 	}
-	if !unknown {
+	if unknown {
+		w.x.judging.Lock()
+		m.trailer = nil // nor is one sent
+		w.x.judging.Unlock()
+	} else {
 		var ok bool
 		if body, ok = w.judgeBody(body); !ok {
 			return
