@@ -19,19 +19,25 @@ import (
 // judged as the handler reads it, if it does.
 func (x *Exchange) requestBody(r *http.Request) (*body, Decision) {
 	b := &body{x: x, from: r.Body}
+	enforced := x.enforces(RequestBody)
+	if enforced {
+		// What middleware outside has parsed of another reading of the body is
+		// not what guards judge.
+		r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
+	}
 	if r.Body == nil || r.Body == http.NoBody {
+		if enforced && r.ContentLength > 0 {
+			return b, b.consumed()
+		}
 		return b, x.judgeBody(b, r)
 	}
-	if x.enforce&RequestBody == 0 {
+	if !enforced {
 		b.buf = bufpool.Get()
 		b.watched = true
 		b.unreadable = encoded(r.Header)
 		r.Body = b
 		return b, Decision{}
 	}
-	// What middleware outside has parsed of another reading of the body is not
-	// what guards judge.
-	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
 	// A pipeline around this one may have read it, if nobody between has put
 	// another body in its place.
 	outer, ok := r.Body.(*body)
@@ -132,10 +138,7 @@ func (b *body) read(r *http.Request) Decision {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil && len(b.data) == 0 && r.ContentLength > 0:
-		return b.x.decide(RequestBody, Decision{
-			Effect: Refuse, Cause: CauseInternal, Reason: ReasonUnread,
-			Detail: "middleware outside the pipeline has read the body: place it inside",
-		})
+		return b.consumed()
 	case err == nil:
 		return Decision{}
 	case errors.As(err, &tooLarge):
@@ -144,6 +147,15 @@ func (b *body) read(r *http.Request) Decision {
 		return b.fail(ReasonGone, CauseGone)
 	}
 	return b.fail(ReasonTruncated, CauseMalformed)
+}
+
+// consumed refuses a body that somebody has read before, who may have left what
+// was in it elsewhere in the request.
+func (b *body) consumed() Decision {
+	return b.x.decide(RequestBody, Decision{
+		Effect: Refuse, Cause: CauseInternal, Reason: ReasonUnread,
+		Detail: "middleware outside the pipeline has read the body: place it inside",
+	})
 }
 
 func (b *body) fail(reason Reason, cause Cause) Decision {

@@ -100,7 +100,7 @@ func (x *Exchange) applyLater(h http.Header) {
 
 // exempt reports whether an exemption lets the refusal d pass.
 func (x *Exchange) exempt(s *slot, d *Decision) bool {
-	if len(s.exempt) == 0 || d.Reason == ReasonPanic {
+	if len(s.exempt) == 0 || d.Reason == ReasonPanic || d.Reason == ReasonEdit {
 		return false
 	}
 	now := time.Now()
