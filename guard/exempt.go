@@ -11,8 +11,9 @@ import (
 // An Exemption lets refusals of one guard pass for the exchanges it matches,
 // until a date. Each time, the decision is recorded with Shadow set and the
 // [Observer] hears of it. What is set in Routes, Subjects, Clients and Reasons
-// must all match, and one of them must be set; with Subjects, Issuer too. A guard that panics or
-// edits too late is never exempt, nor is a body that could not be read.
+// must all match, and one of them must be set; with Subjects, Issuer too. A
+// guard that panics or edits too late is never exempt, nor is a body that could
+// not be read.
 type Exemption struct {
 	Routes   []string       // as in Use.Routes
 	Subjects []string       // of the principal
