@@ -98,21 +98,15 @@ func TestOnePanicStackAnExchange(t *testing.T) {
 func TestStreamsPinNoMemory(t *testing.T) {
 	const n, most = 100_000, 4 << 20
 	values := []string{"1"}
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	for name, part := range map[string]guard.Part{
 		"masking":       masking(guard.ResponseBody, "*****"),
 		"setting field": staging(guard.ResponseBody, true, guard.Edit{In: guard.InHeader, Name: "X-Judged", Values: values}),
 		"panicking":     guard.Use{Name: "a", Mode: guard.ModeMonitor, Part: panicking(guard.ResponseBody)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := heap()
+			before := heapInUse()
 			discardAnswer(build(t, part, guard.Settings{Observer: silent{}}).Handler(lines(n, func(r *http.Request) {
-				if grown := heap() - before; grown > most {
+				if grown := heapInUse() - before; grown > most {
 					t.Errorf("%d units pin %d KiB, want less than %d", n, grown>>10, most>>10)
 				}
 				runtime.KeepAlive(r)

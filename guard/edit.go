@@ -69,6 +69,16 @@ func (e *staged) fits(at Phase) bool {
 	return false
 }
 
+// put adds e in the place of an edit of the same field: a stream has many units.
+func (s *scratch) put(e *staged) {
+	i := slices.IndexFunc(s.list, func(old staged) bool { return old.In == e.In && old.Name == e.Name })
+	if i < 0 {
+		s.list = append(s.list, *e)
+		return
+	}
+	s.list[i] = *e
+}
+
 // later reports whether e waits for the response's header: it can be staged at
 // any phase, and goes with a refusal too.
 func (e *staged) later() bool { return e.response && e.In != InBody && e.In != InTrailer }

@@ -45,6 +45,7 @@ type Exchange struct {
 	later   *scratch
 	stop    context.CancelCauseFunc // ends the handler's context; set if an enforced guard judges the response
 	refusal *Decision               // the first enforced refusal
+	inner   bool                    // made by WithPrincipal in parent, which knows the request
 	checks  bool                    // a Check runs
 	handed  bool                    // the handler has the request
 	sent    bool                    // the response's header has gone on
@@ -54,7 +55,7 @@ type Exchange struct {
 	mu        sync.Mutex // guards what follows, and shared
 	principal *Principal // verified here or outside
 	learned   *Principal // verified by an exchange inside
-	binds     bool       // principal was not verified by a guard that is only monitored
+	binds     bool       // what Principal returns was not verified by a guard that is only monitored
 	client    Client
 	route     string
 	matched   *http.Request // has the path values
@@ -142,7 +143,7 @@ func WithPrincipal(ctx context.Context, p *Principal) context.Context {
 	x := &Exchange{}
 	x.begin(ctx)
 	if outer := x.parent; outer != nil {
-		x.plan, x.call, x.router, x.direct = outer.plan, outer.call, outer.router, outer.direct
+		x.inner = true
 		x.request.http, x.request.header = outer.request.http, outer.request.header
 	}
 	if p != nil {
@@ -188,6 +189,9 @@ func (x *Exchange) Route() string {
 	if x == nil {
 		return ""
 	}
+	if x.inner {
+		return x.parent.Route()
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.has&hasRoute == 0 {
@@ -201,7 +205,7 @@ func (x *Exchange) Route() string {
 // what route the first one inside has found: tests ask it.
 func (x *Exchange) tellRoute() {
 	outer := x.parent
-	if outer == nil || outer.plan != nil {
+	if outer == nil || outer.plan != nil || outer.inner {
 		return
 	}
 	route := x.Route()
@@ -228,6 +232,9 @@ func (x *Exchange) findRoute() string {
 // PathValue returns what the wildcard of that name stands for in the path, as
 // [http.Request.PathValue] does, or "".
 func (x *Exchange) PathValue(name string) string {
+	if x != nil && x.inner {
+		return x.parent.PathValue(name)
+	}
 	if x == nil || x.direct == nil {
 		return ""
 	}
@@ -252,6 +259,9 @@ func (x *Exchange) PathValue(name string) string {
 func (x *Exchange) Client() Client {
 	if x == nil {
 		return Client{}
+	}
+	if x.inner {
+		return x.parent.Client()
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -312,6 +322,9 @@ func (x *Exchange) expired(now time.Time) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	p := x.principal
+	if p == nil {
+		p = x.learned
+	}
 	return p != nil && x.binds && !p.Expires.IsZero() && !now.Before(p.Expires)
 }
 
@@ -326,6 +339,7 @@ func (x *Exchange) setPrincipal(p *Principal, binds bool) {
 		outer.mu.Lock()
 		if outer.learned == nil {
 			outer.learned = p
+			outer.binds = binds || outer.principal != nil && outer.binds
 		}
 		outer.mu.Unlock()
 	}

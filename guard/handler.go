@@ -38,7 +38,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.tellRoute()
 	x.choose()
 	x.hint()
-	if !x.enforces(ResponseHead | ResponseBody) {
+	if x.enforces(ResponseHead | ResponseBody) {
+		// A refused response must stop a handler that ignores write errors.
+		x.ctx.Context, x.stop = context.WithCancelCause(x.ctx.Context)
+	} else {
 		x.answer = w.Header() // there is nobody to wait for
 	}
 
@@ -66,10 +69,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve lets next answer into a writer that guards watch.
 func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
 	r := x.request.http
-	if x.enforces(ResponseHead | ResponseBody) {
-		// A refused response must stop a handler that ignores write errors.
-		x.ctx.Context, x.stop = context.WithCancelCause(x.ctx.Context)
-	}
 	if x.enforces(ResponseBody) {
 		plainResponse(&x.request)
 	}
@@ -80,20 +79,16 @@ func (x *Exchange) serve(w http.ResponseWriter, next http.Handler) {
 	rw.base().finish()
 }
 
-// hand makes the request the handler's own. Guards that come later may ask for
-// route, path values and client, and must not get what the handler has made of
-// its request.
+// hand makes the request the handler's own. Whoever asks later for route, path
+// values and client must not get what the handler has made of its request.
 func (x *Exchange) hand() {
 	x.handed = true
-	if x.phases&^RequestHead == 0 {
-		return
-	}
-	if r := x.request.http; x.router != nil && !x.request.owned {
-		u := *r.URL
-		r.URL = &u
-	}
 	if x.plan.believes {
 		x.Client()
+	}
+	if r := x.request.http; x.router != nil && !x.request.owned && x.phases&^RequestHead != 0 {
+		u := *r.URL
+		r.URL = &u
 	}
 }
 

@@ -162,7 +162,7 @@ func (s *Session) SetHead(status int, h http.Header) {
 func (s *Session) Refuse(at Phase, d Decision) Decision {
 	s.x.judging.Lock()
 	defer s.x.judging.Unlock()
-	return s.x.decide(at, d)
+	return s.answer(s.x.decide(at, d))
 }
 
 // Enforces reports whether an enforced guard judges the exchange at one of the

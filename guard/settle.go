@@ -76,7 +76,7 @@ func (x *Exchange) applyEdits(refused bool) {
 			if x.later == nil {
 				x.later = scratches.Get().(*scratch)
 			}
-			x.later.list = append(x.later.list, *e)
+			x.later.put(e)
 			x.response.apply(e) // for the guards that follow
 		case refused:
 		case e.response:

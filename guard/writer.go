@@ -61,7 +61,6 @@ type (
 // and code that looks for the interface would believe it.
 func newWriter(x *Exchange, w http.ResponseWriter) responseWriter {
 	b := &writer{x: x, w: w, header: w.Header(), held: x.enforces(ResponseBody)}
-	b.outside = b.header["Content-Encoding"]
 	if b.owned = x.enforces(ResponseHead | ResponseBody); b.owned {
 		b.pending = true
 		if b.header = b.header.Clone(); b.header == nil {
@@ -69,6 +68,7 @@ func newWriter(x *Exchange, w http.ResponseWriter) responseWriter {
 		}
 		x.applyLater(b.header)
 	}
+	b.outside = b.header["Content-Encoding"]
 	switch {
 	case x.direct.ProtoMajor == 1 && can[http.Hijacker](w):
 		return hijackWriter{flushWriter{b}}
@@ -164,6 +164,9 @@ func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	through := !w.owned || !fresh && (!w.held || w.mode == bodyPass)
 	watched := fresh || w.mode != bodyPass
 	w.mu.Unlock()
+	if err == nil && w.held && !fresh && w.bodiless() {
+		err = http.ErrBodyNotAllowed
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -358,9 +361,6 @@ func (w *writer) refuse(d Decision) {
 		w.x.refuse(w.w, d)
 	} else {
 		w.abort = true
-		// Should middleware outside recover from the abort, the end must not
-		// look like that of a whole answer.
-		_ = w.SetWriteDeadline(time.Unix(1, 0))
 	}
 	w.x.stop(errRefused)
 }
@@ -391,6 +391,9 @@ func (w *writer) finish() {
 		w.err = errEnded
 	}
 	if w.abort {
+		// Should middleware outside recover from it, the end must not look like
+		// that of a whole answer.
+		_ = w.SetWriteDeadline(time.Unix(1, 0))
 		panic(http.ErrAbortHandler)
 	}
 }

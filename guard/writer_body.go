@@ -33,7 +33,7 @@ func (w *writer) choose(h http.Header) Reason {
 	}
 	mediaType := mediaType(h)
 	opaque := isOpaque(mediaType)
-	coded := encoded(h) && !slices.Equal(h["Content-Encoding"], w.outside)
+	coded := encoded(h) && !w.isOutside(w.header["Content-Encoding"])
 	w.partly = w.status == http.StatusPartialContent || coded
 	switch {
 	case w.partly && (!opaque || mediaType == octetStream):
@@ -51,6 +51,13 @@ func (w *writer) choose(h http.Header) Reason {
 	}
 	w.buf = bufpool.Get()
 	return ""
+}
+
+// isOutside reports whether a Content-Encoding is still the very one that
+// middleware outside has set. One that the handler has set to the same value
+// says that it encodes itself.
+func (w *writer) isOutside(values []string) bool {
+	return len(values) > 0 && len(values) == len(w.outside) && &values[0] == &w.outside[0]
 }
 
 // take adds p to what guards will judge.
@@ -232,8 +239,11 @@ func (w *writer) finishHeld() {
 		}
 		return
 	}
-	if w.edited || unknown {
+	switch {
+	case w.edited || unknown:
 		dropFields(w.sent, staleFields)
+	case len(body) == 0:
+		dropFields(w.sent, digestFields) // of something else
 	}
 	switch {
 	case unknown:
@@ -267,11 +277,14 @@ func dropFields(h http.Header, names []string) {
 // staleFields no longer hold for a body that was edited.
 var staleFields = []string{"Accept-Ranges", "Content-Digest", "Content-Md5", "Digest", "Etag", "Last-Modified", "Repr-Digest"}
 
+var digestFields = []string{"Content-Digest", "Content-Md5", "Digest", "Repr-Digest"}
+
 // telltales are the fields in which an answer of that status, which has not the
 // body that it is about, tells something of it that guards have not judged: with
 // a digest a short secret can be guessed.
 var telltales = map[int][]string{
-	http.StatusNotModified:                  {"Content-Digest", "Content-Md5", "Digest", "Repr-Digest"}, // it must have the ETag
+	http.StatusNoContent:                    digestFields,
+	http.StatusNotModified:                  digestFields, // it must have the ETag
 	http.StatusPreconditionFailed:           staleFields,
 	http.StatusRequestedRangeNotSatisfiable: append([]string{"Content-Range"}, staleFields...),
 }

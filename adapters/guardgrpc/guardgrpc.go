@@ -31,14 +31,18 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/palegate/palegate/guard"
 )
 
-// NewServer returns a gRPC server behind p. The pipeline's interceptors are the
-// outermost but for grpc.UnaryInterceptor and grpc.StreamInterceptor in opts,
-// which gRPC puts in front of all others. It panics as [grpc.NewServer] does if
-// opts have an InTapHandle, since a server takes only one.
+// NewServer returns a gRPC server behind p. The pipeline's interceptors come
+// before all that are chained. Those of grpc.UnaryInterceptor and
+// grpc.StreamInterceptor in opts stand in front: they also see an RPC whose head
+// was refused, if its deadline is more than a minute away, so nothing that
+// answers by itself (a cache) belongs there. It panics as [grpc.NewServer] does
+// if opts have an InTapHandle, since a server takes only one.
 //
 // [guard.Exchange.Route] is "/pkg.Service/Method", or "" for what is not
 // registered.
@@ -53,7 +57,7 @@ func NewServer(p *guard.Pipeline, opts ...grpc.ServerOption) *grpc.Server {
 // ServerOptions returns the options that put p around a server, for servers
 // that [NewServer] cannot make, and for proxies, which register no methods. All
 // of them are needed. [grpc.NewServer] panics if there is a second InTapHandle
-// among its options.
+// among its options. For interceptors in front see [NewServer].
 //
 // [guard.Exchange.Route] is the method's full name as the client wrote it,
 // whether anything serves it or not.
@@ -72,7 +76,16 @@ func (a *adapter) options() []grpc.ServerOption {
 		grpc.InTapHandle(a.tap),
 		grpc.ChainUnaryInterceptor(a.unary),
 		grpc.ChainStreamInterceptor(a.stream),
+		grpc.UnknownServiceHandler(unimplemented),
 	}
+}
+
+// unimplemented answers methods that nothing serves, as gRPC itself does. Without it
+// no interceptor would see them, and a refusal that the tap has left to them
+// would be lost.
+func unimplemented(_ any, s grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(s)
+	return status.Errorf(codes.Unimplemented, "unknown method %s", method)
 }
 
 func (a *adapter) route(method string) string {
