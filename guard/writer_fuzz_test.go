@@ -183,6 +183,7 @@ func FuzzWriter(f *testing.F) {
 	for kind := range byte(len(scriptTypes)) {
 		f.Add([]byte{kind, 8 + 0, 1, 4, 9, 17}, false)
 		f.Add([]byte{kind, 1, 6}, false)                             // panic after a write
+		f.Add([]byte{kind, 121, 6}, false)                           // panic after a large write
 		f.Add([]byte{kind, 1, 14}, false)                            // hijack after a write
 		f.Add([]byte{kind, 22, 1}, false)                            // unwrap
 		f.Add([]byte{kind, 48, 0, 1}, false)                         // 103, 200, write
@@ -228,6 +229,9 @@ func (s script) compare(t *testing.T, want, got outcome) {
 	if bytes.Contains(got.raw, []byte("attack")) && !opaque {
 		t.Fatalf("%q: what was refused left:\n%s", []byte(s), got.raw)
 	}
+	if !want.complete && s.has(6, 0) && !s.has(6, 1) && s.waits() && got.status/100 == 2 {
+		t.Fatalf("%q: what was held left when the handler panicked:\n%s", []byte(s), got.raw)
+	}
 	if s.has(6, 0) || s.has(6, 1) || got.status == http.StatusInternalServerError || !got.complete {
 		if s.has(6, 0) && got.complete && got.status < 400 && !want.complete {
 			t.Fatalf("%q: an aborted answer was completed:\n%s", []byte(s), got.raw)
@@ -250,6 +254,20 @@ func (s script) compare(t *testing.T, want, got outcome) {
 	if !bytes.Equal(got.body, body) {
 		t.Fatalf("%q: body\n got %q\nwant %q", []byte(s), got.body, body)
 	}
+}
+
+// waits reports whether all of the answer waits for the end of the handler.
+func (s script) waits() bool {
+	for _, op := range s[min(1, len(s)):] {
+		if status := scriptStatus[int(op>>3)%len(scriptStatus)]; op&7 == 0 && (status == 204 || status == 304) {
+			return false
+		}
+	}
+	switch s.mediaType() {
+	case "application/json", "text/plain", "":
+		return true
+	}
+	return false
 }
 
 // opaque says, in other words than the writer, whether guards do not get to
