@@ -16,7 +16,8 @@
 //
 // Plain text and HTML pass unless they begin as JSON does, since that is what
 // error pages and redirects are made of: net/http itself calls JSON without a
-// Content-Type text/plain. A field is found in JSON alone, not in prose and not
+// Content-Type text/plain. Images, archives and octet streams reach no guard unless
+// they begin with an object or array. A field is found in JSON alone, not in prose and not
 // inside a string that holds JSON in turn. Protobuf is not read: answers of gRPC
 // methods on its routes are refused.
 package mask

@@ -115,16 +115,24 @@ func (m *matcher) match(r *http.Request, found *chi.Context) string {
 		case r.PathValue(wildcard) != "" && r.PathValue(wildcard) != lastValue(c):
 			return "" // a handler that tells no routes stands between, and had the rest of the path
 		default:
-			return s.matched(found)
+			return known(s.matched(found))
 		}
 		path = rest(c)
 		decoded = path
 	}
 	name := s.find(found, path)
-	if name == "" {
+	if known(name) == "" {
 		return ""
 	}
 	if s.mayChange(name, path, decoded) {
+		return ""
+	}
+	return name
+}
+
+// known returns name, or "" if it is unclear: then every guard judges.
+func known(name string) string {
+	if name == unclear {
 		return ""
 	}
 	return name

@@ -16,6 +16,8 @@ import (
 type tree struct {
 	names   map[endpoint]string   // "GET /users/{id}"
 	mounted map[string]chi.Routes // by the patterns that lead there, "/api/*/v1/*"
+	from    map[endpoint]string   // the patterns that lead to the router of a name
+	own     map[string]string     // those that lead to the router with a mount at this path, "/api/v1"
 }
 
 type endpoint struct{ method, pattern string }
@@ -25,7 +27,7 @@ type endpoint struct{ method, pattern string }
 const wildcard = "*"
 
 func newTree(root chi.Routes) *tree {
-	t := &tree{names: map[endpoint]string{}, mounted: map[string]chi.Routes{}}
+	t := &tree{names: map[endpoint]string{}, mounted: map[string]chi.Routes{}, from: map[endpoint]string{}, own: map[string]string{}}
 	t.add(root, nil)
 	return t
 }
@@ -36,6 +38,7 @@ func (t *tree) add(r chi.Routes, above []string) {
 		patterns := slices.Concat(above, []string{route.Pattern})
 		if route.SubRoutes != nil {
 			t.mounted[strings.Join(patterns, "")] = route.SubRoutes
+			t.own[strings.TrimSuffix(whole(patterns), "/"+wildcard)] = strings.Join(above, "")
 			t.add(route.SubRoutes, patterns)
 			continue
 		}
@@ -43,6 +46,7 @@ func (t *tree) add(r chi.Routes, above []string) {
 		for method := range route.Handlers {
 			e := endpoint{method, whole(patterns)}
 			t.names[e] = method + " " + name
+			t.from[e] = strings.Join(above, "")
 			if method == wildcard {
 				t.names[e] = name
 			}
@@ -59,12 +63,19 @@ func whole(patterns []string) string {
 	return strings.ReplaceAll(p, "//", "/")
 }
 
+// unclear is the name of a path that is a mount's own and, by another router, a
+// route's: chi does not tell which of the two serves it.
+const unclear = "?"
+
 // name returns the name of the endpoint at patterns. If there is none, they
 // lead to a mount's own path, which the router mounted there sees as "/": it
 // serves that by a handler for "/" or by one for the whole rest.
 func (t *tree) name(method string, patterns []string) string {
 	p := whole(patterns)
 	if name, ok := t.names[endpoint{method, p}]; ok {
+		if router, mount := t.own[p]; mount && router != t.from[endpoint{method, p}] {
+			return unclear
+		}
 		return name
 	}
 	p = strings.TrimSuffix(p, "/") + "/"

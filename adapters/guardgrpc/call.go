@@ -27,6 +27,7 @@ type call struct {
 
 	taken   atomic.Bool // by an interceptor, which ends s
 	stop    func() bool // until then, the end of the stream does; this stops it
+	ended   bool        // before an interceptor has taken it
 	refused error       // what the tap has left the interceptor to answer
 }
 
@@ -73,6 +74,7 @@ func (a *adapter) tap(ctx context.Context, info *tap.Info) (context.Context, err
 func (a *adapter) take(ctx context.Context, method string) (*call, context.Context, error) {
 	if c, ok := ctx.Value(callKey{}).(*call); ok && c.adapter == a && c.taken.CompareAndSwap(false, true) {
 		if !c.stop() {
+			c.ended = true
 			return c, ctx, goneError(c.Err()) // s has ended: its guards judge no more
 		}
 		return c, ctx, c.refused

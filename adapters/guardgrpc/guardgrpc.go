@@ -109,6 +109,9 @@ func methods(s *grpc.Server) map[string]bool {
 func (a *adapter) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	c, ctx, err := a.take(ctx, info.FullMethod)
 	defer c.s.End() // also if the handler panics
+	if c.ended {
+		return nil, err
+	}
 	head, handlers := c.answer(ctx)
 	if err != nil {
 		return nil, head.refuse(err)

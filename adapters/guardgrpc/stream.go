@@ -15,6 +15,9 @@ import (
 func (a *adapter) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	c, ctx, err := a.take(ss.Context(), info.FullMethod)
 	defer c.s.End()
+	if c.ended {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	head, ctx := c.answer(ctx)
