@@ -10,14 +10,10 @@ import (
 // one they believe.
 func mediaType(h http.Header) string {
 	if v := h["Content-Type"]; len(v) == 1 && !strings.Contains(v[0], ",") {
-		return bareType(v[0])
+		bare, _, _ := strings.Cut(v[0], ";")
+		return strings.ToLower(strings.TrimSpace(bare))
 	}
 	return ""
-}
-
-func bareType(v string) string {
-	v, _, _ = strings.Cut(v, ";")
-	return strings.ToLower(strings.TrimSpace(v))
 }
 
 // octetStream says nothing about the bytes.

@@ -176,6 +176,26 @@ func ask(t *testing.T, addr, method string) outcome {
 	}
 }
 
+// runBoth returns what asks for a script's answer of the bare handler and of the
+// same behind p.
+func runBoth(f *testing.F, p *guard.Pipeline) func(t *testing.T, s script, head bool) (want, got outcome) {
+	f.Helper()
+	var current atomic.Pointer[script]
+	run := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { current.Load().ServeHTTP(w, r) })
+	bare, behind := quietServer(run), quietServer(p.Handler(run))
+	f.Cleanup(bare.Close)
+	f.Cleanup(behind.Close)
+	return func(t *testing.T, s script, head bool) (want, got outcome) {
+		t.Helper()
+		current.Store(&s)
+		method := http.MethodGet
+		if head {
+			method = http.MethodHead
+		}
+		return ask(t, bare.Listener.Addr().String(), method), ask(t, behind.Listener.Addr().String(), method)
+	}
+}
+
 // FuzzWriter runs any sequence of calls that a handler can make, bare and
 // behind an enforced guard: no byte leaves unjudged, no status becomes another
 // one, and a refusal is never an answer of 2xx.
@@ -199,23 +219,14 @@ func FuzzWriter(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	var current atomic.Pointer[script]
-	run := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { current.Load().ServeHTTP(w, r) })
-	bare, guarded := quietServer(run), quietServer(p.Handler(run))
-	f.Cleanup(bare.Close)
-	f.Cleanup(guarded.Close)
+	both := runBoth(f, p)
 
 	f.Fuzz(func(t *testing.T, ops []byte, head bool) {
 		if len(ops) > 40 {
 			return
 		}
 		s := script(ops)
-		current.Store(&s)
-		method := http.MethodGet
-		if head {
-			method = http.MethodHead
-		}
-		want, got := ask(t, bare.Listener.Addr().String(), method), ask(t, guarded.Listener.Addr().String(), method)
+		want, got := both(t, s, head)
 		s.compare(t, want, got)
 	})
 }
@@ -322,23 +333,14 @@ func FuzzMonitored(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	var current atomic.Pointer[script]
-	run := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { current.Load().ServeHTTP(w, r) })
-	bare, monitored := quietServer(run), quietServer(p.Handler(run))
-	f.Cleanup(bare.Close)
-	f.Cleanup(monitored.Close)
+	both := runBoth(f, p)
 
 	f.Fuzz(func(t *testing.T, ops []byte, head bool) {
 		s := script(ops)
 		if len(ops) > 40 || s.has(6, 2) { // nothing to unwrap to behind the guard
 			return
 		}
-		current.Store(&s)
-		method := http.MethodGet
-		if head {
-			method = http.MethodHead
-		}
-		want, got := ask(t, bare.Listener.Addr().String(), method), ask(t, monitored.Listener.Addr().String(), method)
+		want, got := both(t, s, head)
 		if !bytes.Equal(undated(want.raw), undated(got.raw)) {
 			t.Fatalf("%q:\n got %.400q\nwant %.400q", []byte(s), got.raw, want.raw)
 		}
